@@ -1,0 +1,2 @@
+//! `cmptd`, the daemon.
+fn main() {}
