@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cmpt_core::features::{MelSpec, PictureSpec};
-use cmpt_core::modality::Kind;
+use cmpt_core::modality::{Kind, ModalityId, ModalitySet};
 use serde::{Deserialize, Serialize};
 
 /// Version of the format this crate writes, and the only one it reads.
@@ -39,6 +39,23 @@ pub struct Manifest {
     pub golden: Golden,
     /// Where the model comes from.
     pub provenance: Provenance,
+}
+
+impl Manifest {
+    /// The modality of this name.
+    pub fn modality(&self, name: &str) -> Option<ModalityId> {
+        self.modalities.iter().position(|m| m.name == name).map(ModalityId)
+    }
+
+    /// Calibration and quality of an availability pattern, if the bundle has them.
+    pub fn pattern(&self, available: ModalitySet) -> Option<&Pattern> {
+        self.patterns.iter().find(|pattern| self.available(pattern) == available)
+    }
+
+    /// The available set of a pattern.
+    pub fn available(&self, pattern: &Pattern) -> ModalitySet {
+        pattern.available.iter().filter_map(|name| self.modality(name)).collect()
+    }
 }
 
 /// What the logits mean.
@@ -82,6 +99,17 @@ pub struct Modality {
     pub frames: usize,
 }
 
+impl Modality {
+    /// Shape of one part of model input, without the batch dimension: [steps, n_mels] of sound,
+    /// [channels, edge, edge] of a picture.
+    pub fn part_shape(&self) -> Vec<usize> {
+        match &self.front_end {
+            FrontEnd::LogMel(spec) => vec![spec.steps, spec.n_mels],
+            FrontEnd::Picture(spec) => vec![spec.mean.len(), spec.edge, spec.edge],
+        }
+    }
+}
+
 /// A front end and its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -106,6 +134,13 @@ pub struct Pattern {
     pub per_class: Vec<f32>,
     /// Expected calibration error on the same data, after the temperature.
     pub calibration_error: Option<f32>,
+}
+
+impl Pattern {
+    /// Name of the pattern in the golden file: its modalities joined by `+`.
+    pub fn key(&self) -> String {
+        self.available.join("+")
+    }
 }
 
 /// A measured figure.

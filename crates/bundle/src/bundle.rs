@@ -1,0 +1,151 @@
+//! An opened bundle: nothing in it is unchecked.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::MANIFEST;
+use crate::digest;
+use crate::error::{BundleError, Problem, Problems};
+use crate::golden::Golden;
+use crate::manifest::{FORMAT_VERSION, FileEntry, Manifest, Modality};
+use crate::validate::validate;
+
+/// A bundle whose manifest, digests and golden tensors have been checked.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    root: PathBuf,
+    manifest: Manifest,
+    digest: String,
+    golden: Golden,
+}
+
+impl Bundle {
+    /// Opens the bundle in folder `path` and checks all of it: format version, every value of the
+    /// manifest, size and digest of every file, presence and shape of every golden tensor.
+    ///
+    /// Errors: [`BundleError::NotFound`] without a manifest there, else [`BundleError::Invalid`] with
+    /// everything that is wrong.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, BundleError> {
+        let root = path.as_ref();
+        let mut problems = Problems::default();
+        let Some(bytes) = read_manifest(root)? else {
+            return Err(BundleError::NotFound { path: absolute(root) });
+        };
+        let invalid = |problems: Problems| BundleError::Invalid { path: root.to_owned(), problems };
+        let manifest = parse_manifest(&bytes).map_err(|problem| invalid(problem.into()))?;
+        validate(&manifest, &mut problems);
+        let sound_manifest = problems.is_empty();
+        for file in &manifest.files {
+            if let Err(problem) = check_file(root, file) {
+                problems.push(problem);
+            }
+        }
+        // The names and shapes that a golden file must have follow from a sound manifest only.
+        let mut golden = Golden::new();
+        if sound_manifest {
+            match fs::read(root.join(&manifest.golden.file)) {
+                Ok(bytes) => golden = Golden::parse(&bytes, &manifest, &mut problems),
+                // Reported above already, unless the file went away since.
+                Err(_) if !problems.is_empty() => {}
+                Err(source) => problems.push(Problem::Read { file: manifest.golden.file.clone(), source }),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(invalid(problems));
+        }
+        Ok(Self { root: root.to_owned(), manifest, digest: digest::of_bytes(&bytes), golden })
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// SHA-256 of `manifest.json`, lowercase hexadecimal. It pins every file, because the manifest
+    /// has the digest of each.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The golden inputs and outputs.
+    pub fn golden(&self) -> &Golden {
+        &self.golden
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// File of a modality's encoder graph.
+    pub fn encoder_path(&self, modality: &Modality) -> PathBuf {
+        self.root.join(&modality.encoder)
+    }
+
+    /// File of the fusion graph.
+    pub fn fusion_path(&self) -> PathBuf {
+        self.root.join(&self.manifest.fusion)
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The bytes of the manifest, `None` if there is none.
+fn read_manifest(root: &Path) -> Result<Option<Vec<u8>>, BundleError> {
+    match fs::read(root.join(MANIFEST)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(source) => {
+            let problem = Problem::Read { file: MANIFEST.to_owned(), source };
+            Err(BundleError::Invalid { path: root.to_owned(), problems: problem.into() })
+        }
+    }
+}
+
+/// Parses a manifest. The version is read first and alone: a manifest of another version should be
+/// called that, not be blamed for the fields it has on top.
+pub(crate) fn parse_manifest(bytes: &[u8]) -> Result<Manifest, Problem> {
+    #[derive(Deserialize)]
+    struct Version {
+        format_version: u64,
+    }
+    let Version { format_version } = parse(bytes)?;
+    if format_version != u64::from(FORMAT_VERSION) {
+        return Err(Problem::Field {
+            field: "format_version".to_owned(),
+            value: format_version.to_string(),
+            expected: FORMAT_VERSION.to_string(),
+        });
+    }
+    parse(bytes)
+}
+
+fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|error| Problem::Parse { field: error.path().to_string(), source: error.into_inner() })?;
+    deserializer.end().map_err(|source| Problem::Parse { field: ".".to_owned(), source })?;
+    Ok(value)
+}
+
+fn check_file(root: &Path, entry: &FileEntry) -> Result<(), Problem> {
+    // A path that leaves the bundle has been reported; it is not followed.
+    if !crate::path::is_plain(&entry.path) {
+        return Ok(());
+    }
+    let file = entry.path.clone();
+    let read = File::open(root.join(&entry.path)).and_then(digest::of_reader);
+    match read {
+        Err(source) => Err(Problem::Read { file, source }),
+        Ok((_, found)) if found != entry.bytes => Err(Problem::Size { file, found, expected: entry.bytes }),
+        Ok((found, _)) if found != entry.sha256 => {
+            Err(Problem::Digest { file, found, expected: entry.sha256.clone() })
+        }
+        Ok(_) => Ok(()),
+    }
+}
