@@ -1,0 +1,4 @@
+//! Training data: recordings and pictures in, batches out.
+
+pub mod batch;
+pub mod error;

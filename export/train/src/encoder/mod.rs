@@ -1,0 +1,3 @@
+//! Transformer encoders: what they are, and the network.
+
+pub mod spec;
