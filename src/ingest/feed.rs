@@ -1,0 +1,414 @@
+//! The bounded queue between a source's streaming threads and the one task that consumes it.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use cmpt_core::modality::ModalityId;
+use cmpt_core::samples::Sample;
+use cmpt_core::time::Timestamp;
+use ringbuf::LocalRb;
+use ringbuf::storage::Heap;
+use ringbuf::traits::{Consumer, Observer, Producer, RingBuffer};
+use tokio::sync::{Notify, oneshot};
+
+use super::{SourceError, SourceMessage};
+
+/// Samples that a live source may be ahead of the pipeline, per modality: some four seconds of
+/// pictures, several of sound. A pipeline further behind than that has no use for what is older.
+pub const LIVE_CAPACITY: usize = 128;
+
+/// Samples that a replayed source decodes ahead, per modality.
+pub const REPLAY_CAPACITY: usize = 32;
+
+/// How long [`Feed::stop`] waits for a source to let go of its device or server.
+pub const STOP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What happens to a sample that finds its queue full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The oldest makes room, and is counted.
+    DropOldest,
+    /// The sender blocks.
+    Block,
+}
+
+/// The receiving end of a source. Dropping it stops the source.
+#[derive(Debug)]
+pub struct Feed {
+    shared: Arc<Shared>,
+    stopped: oneshot::Receiver<()>,
+}
+
+/// The sending end, shared by a source's streaming threads.
+#[derive(Clone, Debug)]
+pub struct FeedSender {
+    shared: Arc<Shared>,
+}
+
+/// Held by the thread that runs a source; [`Feed::stop`] waits until it is dropped.
+#[derive(Debug)]
+pub struct Running {
+    _stopped: oneshot::Sender<()>,
+}
+
+/// The feed is gone: stop sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+/// The front of a modality's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Head {
+    /// A sample of this time.
+    Sample(Timestamp),
+    /// Nothing yet.
+    Empty,
+    /// Nothing any more.
+    Ended,
+}
+
+/// A feed of `modalities`, with `capacity` samples of each; `on_close` is called once, when the feed
+/// is dropped or stopped.
+pub fn channel(
+    modalities: &[ModalityId],
+    capacity: usize,
+    when_full: WhenFull,
+    on_close: impl FnOnce() + Send + 'static,
+) -> (FeedSender, Feed, Running) {
+    let lanes = modalities.iter().map(|modality| Lane::new(*modality, capacity)).collect();
+    let queue =
+        Queue { lanes, started: false, failure: None, dropped: 0, on_close: Some(Box::new(on_close)) };
+    let shared = Arc::new(Shared {
+        queue: Mutex::new(queue),
+        when_full,
+        space: Condvar::new(),
+        arrival: Notify::new(),
+    });
+    let (running, stopped) = oneshot::channel();
+    let feed = Feed { shared: Arc::clone(&shared), stopped };
+    (FeedSender { shared }, feed, Running { _stopped: running })
+}
+
+impl Feed {
+    /// The next message, the earliest sample first among those that have arrived; `None` once the
+    /// source has ended or failed. Cancel-safe.
+    pub async fn recv(&mut self) -> Option<SourceMessage> {
+        loop {
+            {
+                let mut queue = self.shared.lock();
+                if let Some(message) = queue.next() {
+                    self.shared.space.notify_all();
+                    return Some(message);
+                }
+                if queue.is_finished() {
+                    return None;
+                }
+            }
+            self.arrival().await;
+        }
+    }
+
+    /// Samples lost so far: dropped from a full queue, or without a timestamp.
+    pub fn dropped(&self) -> u64 {
+        self.shared.lock().dropped
+    }
+
+    /// Stops the source and waits until it has let go of its device, for [`STOP_DEADLINE`] at most.
+    /// Returns whether it has.
+    pub async fn stop(mut self) -> bool {
+        self.shared.close();
+        tokio::time::timeout(STOP_DEADLINE, &mut self.stopped).await.is_ok()
+    }
+
+    /// Waits until something has arrived since the last call.
+    pub(super) async fn arrival(&self) {
+        self.shared.arrival.notified().await;
+    }
+
+    /// The modalities and the fronts of their queues.
+    pub(super) fn heads(&self) -> Vec<(ModalityId, Head)> {
+        let queue = self.shared.lock();
+        queue.lanes.iter().map(|lane| (lane.modality, lane.head(queue.failure.is_some()))).collect()
+    }
+
+    /// Takes the front sample of `modality`.
+    pub(super) fn pop(&mut self, modality: ModalityId) -> Option<Sample> {
+        let mut queue = self.shared.lock();
+        let sample = queue.lanes.iter_mut().find(|lane| lane.modality == modality)?.ring.try_pop();
+        self.shared.space.notify_all();
+        sample
+    }
+
+    /// Whether the source has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.shared.lock().failure.is_some()
+    }
+
+    /// Takes the failure, once.
+    pub(super) fn take_failure(&mut self) -> Option<SourceError> {
+        match &mut self.shared.lock().failure {
+            Some(Failure { error, told }) if !*told => {
+                *told = true;
+                Some(error.clone())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl std::ops::Drop for Feed {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+impl FeedSender {
+    /// Sends a sample of the `lane`-th modality.
+    pub fn send(&self, lane: usize, sample: Sample) -> Result<(), Closed> {
+        let mut queue = self.shared.lock();
+        while self.shared.when_full == WhenFull::Block
+            && queue.lanes[lane].ring.is_full()
+            && !queue.is_closed()
+        {
+            queue = self.shared.space.wait(queue).expect(UNPOISONED);
+        }
+        if queue.is_closed() {
+            return Err(Closed);
+        }
+        let lost = queue.lanes[lane].ring.push_overwrite(sample);
+        queue.dropped += u64::from(lost.is_some());
+        self.shared.arrival.notify_one();
+        Ok(())
+    }
+
+    /// Counts a sample that could not be sent, such as one without a timestamp.
+    pub fn count_dropped(&self) {
+        self.shared.lock().dropped += 1;
+    }
+
+    /// Ends the `lane`-th modality.
+    pub fn end(&self, lane: usize) {
+        let mut queue = self.shared.lock();
+        let end = &mut queue.lanes[lane].end;
+        *end = (*end).max(End::Reached);
+        self.shared.arrival.notify_one();
+    }
+
+    /// Fails the source. The first failure is the one that is told.
+    pub fn fail(&self, error: SourceError) {
+        self.shared.lock().failure.get_or_insert(Failure { error, told: false });
+        self.shared.arrival.notify_one();
+    }
+}
+
+const UNPOISONED: &str = "nothing panics while the queue is locked";
+
+struct Shared {
+    queue: Mutex<Queue>,
+    when_full: WhenFull,
+    /// Signalled when a sample was taken or the feed closed.
+    space: Condvar,
+    /// Signalled when something arrived.
+    arrival: Notify,
+}
+
+struct Queue {
+    lanes: Vec<Lane>,
+    started: bool,
+    failure: Option<Failure>,
+    dropped: u64,
+    /// `None` once the feed is closed.
+    on_close: Option<Box<dyn FnOnce() + Send>>,
+}
+
+struct Lane {
+    modality: ModalityId,
+    ring: LocalRb<Heap<Sample>>,
+    end: End,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Open,
+    Reached,
+    Told,
+}
+
+struct Failure {
+    error: SourceError,
+    told: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().expect(UNPOISONED)
+    }
+
+    fn close(&self) {
+        let on_close = self.lock().on_close.take();
+        self.space.notify_all();
+        if let Some(on_close) = on_close {
+            on_close();
+        }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("when_full", &self.when_full).finish_non_exhaustive()
+    }
+}
+
+impl Queue {
+    fn is_closed(&self) -> bool {
+        self.on_close.is_none()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.failure.as_ref().is_some_and(|failure| failure.told)
+            || self.lanes.iter().all(|lane| lane.end == End::Told && lane.ring.is_empty())
+    }
+
+    fn next(&mut self) -> Option<SourceMessage> {
+        if self.failure.as_ref().is_some_and(|failure| failure.told) {
+            return None;
+        }
+        let earliest = self.lanes.iter_mut().filter(|lane| !lane.ring.is_empty());
+        if let Some(lane) = earliest.min_by_key(|lane| lane.ring.first().map(Sample::at)) {
+            if !std::mem::replace(&mut self.started, true) {
+                return Some(SourceMessage::Started);
+            }
+            let modality = lane.modality;
+            return lane.ring.try_pop().map(|sample| SourceMessage::Sample { modality, sample });
+        }
+        if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.end == End::Reached) {
+            lane.end = End::Told;
+            return Some(SourceMessage::Ended { modality: lane.modality });
+        }
+        let failure = self.failure.as_mut()?;
+        failure.told = true;
+        Some(SourceMessage::Failed(failure.error.clone()))
+    }
+}
+
+impl Lane {
+    fn new(modality: ModalityId, capacity: usize) -> Self {
+        Self { modality, ring: LocalRb::new(capacity), end: End::Open }
+    }
+
+    fn head(&self, failed: bool) -> Head {
+        match self.ring.first() {
+            Some(sample) => Head::Sample(sample.at()),
+            None if failed || self.end >= End::Reached => Head::Ended,
+            None => Head::Empty,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cmpt_core::samples::AudioBlock;
+
+    use super::super::Media;
+    use super::*;
+
+    const MODALITIES: [ModalityId; 2] = [ModalityId(0), ModalityId(1)];
+
+    fn block(at_ms: i64) -> Sample {
+        Sample::Audio(AudioBlock { at: Timestamp::from_millis(at_ms), samples: vec![0.0; 160] })
+    }
+
+    fn stalled() -> SourceError {
+        SourceError::Stalled { media: Media::Uri("x".into()), after: Duration::from_secs(1) }
+    }
+
+    async fn times(feed: &mut Feed) -> Vec<(usize, i64)> {
+        let mut times = Vec::new();
+        while let Some(message) = feed.recv().await {
+            if let SourceMessage::Sample { modality, sample } = message {
+                times.push((modality.0, sample.at().as_millis()));
+            }
+        }
+        times
+    }
+
+    #[tokio::test]
+    async fn messages_come_in_the_documented_order() {
+        let (sender, mut feed, _running) = channel(&MODALITIES, 4, WhenFull::DropOldest, || ());
+        sender.send(1, block(20)).unwrap();
+        sender.send(0, block(10)).unwrap();
+        sender.end(0);
+        sender.end(1);
+        let mut messages = Vec::new();
+        while let Some(message) = feed.recv().await {
+            messages.push(message);
+        }
+        assert_eq!(
+            messages,
+            [
+                SourceMessage::Started,
+                SourceMessage::Sample { modality: ModalityId(0), sample: block(10) },
+                SourceMessage::Sample { modality: ModalityId(1), sample: block(20) },
+                SourceMessage::Ended { modality: ModalityId(0) },
+                SourceMessage::Ended { modality: ModalityId(1) },
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_full_live_queue_drops_the_oldest_and_counts_it() {
+        let (sender, mut feed, _running) = channel(&MODALITIES, 2, WhenFull::DropOldest, || ());
+        for at_ms in [0, 10, 20] {
+            sender.send(0, block(at_ms)).unwrap();
+        }
+        sender.fail(stalled());
+        assert_eq!(times(&mut feed).await, [(0, 10), (0, 20)]);
+        assert_eq!(feed.dropped(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_full_replay_queue_holds_its_sender_back_and_loses_nothing() {
+        let (sender, mut feed, _running) = channel(&MODALITIES, 2, WhenFull::Block, || ());
+        let streaming = std::thread::spawn(move || {
+            for at_ms in 0..100 {
+                sender.send(0, block(at_ms)).unwrap();
+            }
+            sender.end(0);
+            sender.end(1);
+        });
+        assert_eq!(times(&mut feed).await, (0..100).map(|at_ms| (0, at_ms)).collect::<Vec<_>>());
+        assert_eq!(feed.dropped(), 0);
+        streaming.join().unwrap();
+    }
+
+    #[test]
+    fn closing_the_feed_frees_a_blocked_sender_and_is_told_once() {
+        let (closed, told) = std::sync::mpsc::channel();
+        let (sender, feed, _running) =
+            channel(&MODALITIES, 1, WhenFull::Block, move || closed.send(()).unwrap());
+        sender.send(0, block(0)).unwrap();
+        let streaming = std::thread::spawn(move || sender.send(0, block(1)));
+        drop(feed);
+        assert_eq!(streaming.join().unwrap(), Err(Closed));
+        assert_eq!(told.iter().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_first_failure_ends_the_feed_after_what_had_arrived() {
+        let (sender, mut feed, _running) = channel(&MODALITIES, 4, WhenFull::DropOldest, || ());
+        sender.send(0, block(0)).unwrap();
+        sender.fail(stalled());
+        sender.fail(SourceError::Setup { message: "second".into() });
+        assert_eq!(feed.recv().await, Some(SourceMessage::Started));
+        assert!(matches!(feed.recv().await, Some(SourceMessage::Sample { .. })));
+        assert_eq!(feed.recv().await, Some(SourceMessage::Failed(stalled())));
+        assert_eq!(feed.recv().await, None);
+    }
+
+    #[tokio::test]
+    async fn stop_waits_until_the_source_has_let_go() {
+        let (_sender, feed, running) = channel(&MODALITIES, 1, WhenFull::Block, || ());
+        let source = std::thread::spawn(move || drop(running));
+        assert!(feed.stop().await);
+        source.join().unwrap();
+    }
+}

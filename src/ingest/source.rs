@@ -1,0 +1,264 @@
+//! What a source is, what it says, and why it fails.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cmpt_core::modality::ModalityId;
+use cmpt_core::samples::Sample;
+
+use super::{Feed, StreamClock};
+
+/// Something that can be played, and played again after it failed.
+pub trait Source: Send + Sync {
+    /// What it plays and which modalities it provides.
+    fn spec(&self) -> &SourceSpec;
+
+    /// Starts to play on a thread of its own, without waiting for the device or server: what goes
+    /// wrong there comes as [`SourceMessage::Failed`]. Dropping the feed stops it.
+    fn start(&self, clock: &StreamClock) -> Feed;
+}
+
+/// What to play, for whom, and how fast.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceSpec {
+    /// What to play.
+    pub media: Media,
+    /// One output per modality it provides.
+    pub outputs: Vec<Output>,
+    /// How fast.
+    pub pace: Pace,
+    /// It has failed when nothing at all arrives for this long, from the start on.
+    pub stall_after: Duration,
+}
+
+impl SourceSpec {
+    /// Default of `stall_after`: beyond the 4 s after which an unreachable RTSP server is an error of
+    /// its own, so that the more telling error comes first.
+    pub const STALL_AFTER: Duration = Duration::from_secs(6);
+}
+
+/// What to play.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Media {
+    /// A path, or a URI of any scheme that GStreamer has a source for.
+    Uri(String),
+    /// A pipeline in gst-launch syntax whose last elements, or their open source pads, are named
+    /// `audio` and `video`.
+    Pipeline(String),
+}
+
+/// One modality that a source provides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The modality.
+    pub modality: ModalityId,
+    /// Its name, for messages.
+    pub name: String,
+    /// What its samples are.
+    pub format: Format,
+}
+
+/// What an output's samples are converted to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Mono float sound.
+    Audio {
+        /// Samples a second.
+        rate_hz: u32,
+    },
+    /// 8-bit RGB pictures.
+    Video {
+        /// Larger pictures are scaled down until their shortest edge, in pixels, is this.
+        max_edge: u32,
+    },
+}
+
+/// How fast a source is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// In real time: devices and servers as they deliver, files by their timestamps.
+    Live,
+    /// As fast as the samples are taken, in stream time from 0.
+    Replay,
+}
+
+/// What a source says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceMessage {
+    /// The first sample is about to follow.
+    Started,
+    /// A sample.
+    Sample {
+        /// Of which modality.
+        modality: ModalityId,
+        /// The sample.
+        sample: Sample,
+    },
+    /// A modality has ended. A server that closes its connection in order also ends its stream.
+    Ended {
+        /// Which.
+        modality: ModalityId,
+    },
+    /// The source has failed; nothing follows.
+    Failed(SourceError),
+}
+
+/// Why a source failed. `media` prints without credentials.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// The build has no GStreamer.
+    #[error("play {media}: this build has no GStreamer (cargo feature `gst`)")]
+    NoGStreamer {
+        /// What was to be played.
+        media: Media,
+    },
+    /// GStreamer, or an element that every pipeline needs, is not installed.
+    #[error("set up GStreamer: {message}")]
+    Setup {
+        /// What GStreamer says.
+        message: String,
+    },
+    /// The media file cannot be read.
+    #[error("read media file {}: {message}", path.display())]
+    File {
+        /// Absolute path that was tried.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
+    /// The pipeline text is not a pipeline.
+    #[error("parse pipeline {media}: {message}")]
+    Syntax {
+        /// The pipeline.
+        media: Media,
+        /// What GStreamer says.
+        message: String,
+    },
+    /// The pipeline text does not end as it must.
+    #[error(
+        "use pipeline {media}: it has no open source pad at an element named `{kind}`, wanted by modality {modality}"
+    )]
+    NoTail {
+        /// The pipeline.
+        media: Media,
+        /// `audio` or `video`.
+        kind: &'static str,
+        /// The modality that wants it.
+        modality: String,
+    },
+    /// The media has no stream of a kind that is wanted.
+    #[error("play {media}: it has no {kind} stream, wanted by modality {modality}")]
+    NoStream {
+        /// What was to be played.
+        media: Media,
+        /// `audio` or `video`.
+        kind: &'static str,
+        /// The modality that wants it.
+        modality: String,
+    },
+    /// A plugin lacks.
+    #[error("play {media}: no GStreamer plugin for {wanted}")]
+    NoPlugin {
+        /// What was to be played.
+        media: Media,
+        /// The codec, container or protocol.
+        wanted: String,
+    },
+    /// The server or device cannot be opened.
+    #[error("reach {media}: {message}")]
+    Unreachable {
+        /// What was to be played.
+        media: Media,
+        /// What GStreamer says.
+        message: String,
+    },
+    /// The media is not what it claims to be.
+    #[error("decode {media}: {message}")]
+    Corrupt {
+        /// What was to be played.
+        media: Media,
+        /// What GStreamer says.
+        message: String,
+    },
+    /// Nothing arrives, and nobody says why.
+    #[error("play {media}: nothing arrived for {} ms", after.as_millis())]
+    Stalled {
+        /// What was to be played.
+        media: Media,
+        /// How long.
+        after: Duration,
+    },
+    /// Anything else that an element of the pipeline reports.
+    #[error("play {media}: {message}")]
+    Element {
+        /// What was to be played.
+        media: Media,
+        /// What GStreamer says.
+        message: String,
+    },
+}
+
+impl Format {
+    /// `audio` or `video`.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Audio { .. } => "audio",
+            Self::Video { .. } => "video",
+        }
+    }
+}
+
+impl fmt::Display for Media {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uri(uri) => f.write_str(&without_credentials(uri)),
+            Self::Pipeline(text) => write!(f, "`{}`", without_credentials(text)),
+        }
+    }
+}
+
+impl fmt::Debug for Media {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// `text` with the user information of every `scheme://user:password@host` replaced by `***`.
+pub(super) fn without_credentials(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        kept.push_str(before);
+        kept.push_str("://");
+        let authority =
+            after.find(|c: char| c == '/' || c.is_whitespace() || c == '"').unwrap_or(after.len());
+        rest = match after[..authority].rfind('@') {
+            Some(at) => {
+                kept.push_str("***");
+                &after[at..]
+            }
+            None => after,
+        };
+    }
+    kept.push_str(rest);
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_not_printed() {
+        for (text, shown) in [
+            ("rtsp://admin:pa@ss@camera.local/stream", "rtsp://***@camera.local/stream"),
+            ("rtsp://camera.local/user@home", "rtsp://camera.local/user@home"),
+            ("/media/a@b.mp4", "/media/a@b.mp4"),
+        ] {
+            assert_eq!(Media::Uri(text.into()).to_string(), shown);
+        }
+        let pipeline = Media::Pipeline("rtspsrc location=rtsp://u:p@h/s ! decodebin name=video".into());
+        assert_eq!(pipeline.to_string(), "`rtspsrc location=rtsp://***@h/s ! decodebin name=video`");
+    }
+}
