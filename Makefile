@@ -30,7 +30,7 @@ apt_demo := build-essential ca-certificates pkg-config python3 python3-pip \
   libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
   gstreamer1.0-plugins-ugly gstreamer1.0-libav mosquitto asterisk-core-sounds-en-wav
-apt_test := python3-venv shellcheck
+apt_test := python3-venv shellcheck systemd
 
 .PHONY: help setup setup-test build demo test lint bench clean
 .PHONY: packages packages-test fmt clippy doc deny scripts unit features unit-file bundle
@@ -127,7 +127,7 @@ deny:
 	PATH="$(abspath .tools/cargo-deny/bin):$$PATH" cargo-deny --locked --all-features check bans licenses sources
 
 scripts:
-	shellcheck $$(git ls-files '*.sh' .ci/run scripts)
+	shellcheck .ci/run scripts/* tests/*.sh
 
 unit:
 	mkdir -p $(TARGET)/debug
@@ -141,5 +141,9 @@ features:
 bundle:
 	.venv-check/bin/python tests/check_onnx.py models/avdigits/1
 
+# systemd reads every line, with a program that exists, and the sandbox stays as tight as it is.
 unit-file:
-	scripts/check-unit systemd/cmptd.service
+	mkdir -p .cache
+	sed 's|/usr/bin/cmptd|/bin/true|' systemd/cmptd.service > .cache/cmptd.service
+	systemd-analyze verify --man=no --recursive-errors=no .cache/cmptd.service
+	systemd-analyze security --no-pager --offline=true --threshold=20 .cache/cmptd.service | tail -n 1
