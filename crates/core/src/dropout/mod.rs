@@ -6,4 +6,6 @@ mod thresholds;
 
 pub use detector::{DropoutDetector, Reason, SensorState, SourceEvent, StateChange};
 pub use statistics::{BlockStatistics, FrameStatistics, ReferencePicture};
-pub use thresholds::{AudioThresholds, BlackThreshold, FrozenThreshold, SensorThresholds, SilentThreshold, VideoThresholds};
+pub use thresholds::{
+    AudioThresholds, BlackThreshold, FrozenThreshold, SensorThresholds, SilentThreshold, VideoThresholds,
+};
