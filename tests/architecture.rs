@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-/// Who may depend on whom inside the workspace, in any way: build and development dependencies count too.
+/// Which rooms each room is built from. Dependencies of tests, and optional ones that only tests turn on,
+/// are not drawn.
 const EDGES: [(&str, &[&str]); 6] = [
     ("cmpt-core", &[]),
     ("cmpt-bundle", &["cmpt-core"]),
@@ -24,12 +25,22 @@ fn rooms_depend_on_each_other_in_one_direction() {
     let found: BTreeMap<&str, BTreeSet<&str>> = METADATA
         .members()
         .map(|package| {
-            let dependencies = package.dependencies.iter().map(|dependency| dependency.name.as_str());
-            (package.name.as_str(), dependencies.filter(|name| rooms.contains(name)).collect())
+            let built_from = package.dependencies.iter().filter(|dependency| dependency.is_of_every_build());
+            let names = built_from.map(|dependency| dependency.name.as_str());
+            (package.name.as_str(), names.filter(|name| rooms.contains(name)).collect())
         })
         .collect();
     let drawn = EDGES.iter().map(|(room, needs)| (*room, needs.iter().copied().collect())).collect();
     assert_eq!(found, drawn);
+}
+
+#[test]
+fn nothing_depends_on_the_daemon_the_trainer_or_the_rig_not_even_a_test() {
+    for package in METADATA.members() {
+        let names: BTreeSet<&str> =
+            package.dependencies.iter().map(|dependency| dependency.name.as_str()).collect();
+        assert_eq!(intersection(&names, &["avdigits", "cmpt", "cmpt-train"]), [""; 0], "{}", package.name);
+    }
 }
 
 #[test]
@@ -90,14 +101,19 @@ fn core_reads_no_clock_and_touches_no_file_socket_or_thread() {
 }
 
 #[test]
-fn each_feature_of_the_daemon_is_named_at_most_twice() {
+fn each_feature_of_the_daemon_stands_at_its_mod_and_at_the_factory() {
     let daemon = METADATA.members().find(|package| package.name == "cmpt").expect("the root package");
     for feature in daemon.features.keys().filter(|feature| *feature != "default") {
-        let cfg = format!("feature = \"{feature}\"");
-        let places: Vec<PathBuf> = sources("src")
-            .flat_map(|(path, source)| source.matches(&cfg).map(|_| path.clone()).collect::<Vec<_>>())
-            .collect();
-        assert!(places.len() <= 2, "{cfg} stands at the `mod` and at the factory, but: {places:?}");
+        let places = |cfg: String| -> Vec<PathBuf> {
+            let per_file = |(path, source): (PathBuf, String)| vec![path; source.matches(&cfg).count()];
+            sources("src").flat_map(per_file).collect()
+        };
+        let with = places(format!("cfg(feature = \"{feature}\")"));
+        assert!(with.len() <= 2, "code with {feature}: {with:?}");
+        let without = places(format!("cfg(not(feature = \"{feature}\"))"));
+        assert!(without.len() <= 1, "code without {feature}: {without:?}");
+        let all = places(format!("feature = \"{feature}\""));
+        assert_eq!(all.len(), with.len() + without.len(), "{feature} in another condition: {all:?}");
     }
 }
 
@@ -127,6 +143,8 @@ struct Package {
 #[derive(Deserialize)]
 struct Dependency {
     name: String,
+    kind: Option<String>,
+    optional: bool,
 }
 
 #[derive(Deserialize)]
@@ -149,6 +167,12 @@ static METADATA: LazyLock<Metadata> = LazyLock::new(|| {
     assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("cargo metadata prints what it documents")
 });
+
+impl Dependency {
+    fn is_of_every_build(&self) -> bool {
+        self.kind.as_deref() != Some("dev") && !self.optional
+    }
+}
 
 impl Metadata {
     fn members(&self) -> impl Iterator<Item = &Package> {
