@@ -13,6 +13,8 @@ mod error;
 mod golden;
 pub mod manifest;
 mod path;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod validate;
 mod writer;
 
