@@ -20,7 +20,7 @@ const LEAD: Duration = Duration::from_secs(1);
 ///
 /// Call any `handle_*` with a `now` that never goes back (an earlier one counts as the latest), then
 /// `poll_event` until `None`, then `poll_timeout` for the time of the next `handle_timeout`. Memory is
-/// bounded by the window length plus lateness, whatever arrives.
+/// bounded by what two window lengths, lateness and a second hold, whatever arrives.
 ///
 /// `now` is the driver's stream time: about a sample's own time in live use, the media's time in a
 /// replay. A sample belongs to windows by its own timestamp, and to the dropout detectors by the `now`
