@@ -79,7 +79,7 @@ impl Driver {
 }
 
 fn drive(steps: &[Step], length_ms: u64, hop_ms: u64, diligent: bool) -> (Vec<Event>, Timestamp) {
-    let assembler = Assembler::new(stream(schedule(length_ms, hop_ms, 200))).unwrap();
+    let assembler = Assembler::new(stream(schedule(length_ms, hop_ms, 200))).expect("the spec is sound");
     let mut driver = Driver { assembler, now_ms: 0, events: vec![] };
     for step in steps {
         driver.apply(step);
@@ -153,7 +153,7 @@ proptest! {
 fn a_sample_is_any_sample() {
     // Timestamps at the ends of their range neither panic nor cost memory.
     let mut assembler = Assembler::new(stream(schedule(1000, 250, 200))).unwrap();
-    for nanos in [i64::MIN, i64::MIN + 1, -1, i64::MAX - 1, i64::MAX] {
+    for nanos in [i64::MIN, i64::MIN + 1, -1_000_000_000, i64::MAX - 1, i64::MAX] {
         let stamp = Timestamp::from_nanos(nanos);
         for sample in [frame(stamp, 9), block(stamp, vec![0.5; 10])] {
             let modality = if matches!(sample, Sample::Frame(_)) { VIDEO } else { AUDIO };

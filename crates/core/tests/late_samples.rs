@@ -45,7 +45,8 @@ fn a_sample_is_late_once_its_window_is_due() {
 #[test]
 fn the_late_part_of_a_block_is_cut_off() {
     let mut rig = Rig::avdigits();
-    rig.sample(at(1200), AUDIO, words(400, 2000));
+    rig.sample(at(1200), AUDIO, words(400, 1500));
+    rig.sample(at(1600), AUDIO, words(1500, 2000));
     rig.pass(2200);
     let second: Vec<f32> = (1000..2000).map(tone).collect();
     assert_eq!(rig.verdicts(AUDIO)[0], "no_buffers");

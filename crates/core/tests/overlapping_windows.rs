@@ -19,7 +19,7 @@ fn parts(input: &Input) -> &[Part] {
 fn a_picture_becomes_model_input_once() {
     let mut rig = Rig::new(stream(schedule(1000, 250, 200)));
     rig.play(6000, Camera::Digits, Microphone::Words);
-    assert_eq!(rig.windows.len(), (6000 - 1200) / 250);
+    assert_eq!(rig.windows.len(), 1 + (6000 - 1200) / 250);
     let mut seen = HashMap::new();
     let mut shared = 0;
     for window in &rig.windows {

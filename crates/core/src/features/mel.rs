@@ -324,7 +324,8 @@ mod tests {
 
     #[test]
     fn a_bad_parameter_is_an_error_that_names_it() {
-        let cases: [(&str, fn(&mut MelSpec)); 9] = [
+        type Spoil = fn(&mut MelSpec);
+        let cases: [(&str, Spoil); 9] = [
             ("sample_rate_hz", |s| s.sample_rate_hz = 0),
             ("window_samples", |s| s.window_samples = 1),
             ("hop_samples", |s| s.hop_samples = 0),
