@@ -32,7 +32,7 @@ apt_demo := build-essential ca-certificates pkg-config python3 python3-pip \
   gstreamer1.0-plugins-ugly gstreamer1.0-libav mosquitto asterisk-core-sounds-en-wav
 apt_test := python3-venv shellcheck systemd
 
-.PHONY: help setup setup-test build demo test lint bench clean
+.PHONY: help setup setup-test build demo bench lint test
 .PHONY: packages packages-test fmt clippy doc deny scripts unit features unit-file bundle
 
 help: ## what can be made
@@ -106,6 +106,9 @@ build: setup ## build cmptd and the demo's rig, optimised, into target/release
 
 demo: build ## two minutes of live digits over MQTT, with sensors failing
 	tests/demo.sh $(TARGET)/release .cache/mnist-$(MNIST)
+
+bench: build ## what a window costs, stage by stage and path by path
+	$(TARGET)/release/cmptd bench --bundle models/avdigits/1
 
 # --- checks ----------------------------------------------------------------------------------------
 
