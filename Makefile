@@ -119,6 +119,8 @@ everything := --locked --workspace --features cmpt/tract
 lint: setup-test fmt clippy doc deny scripts ## formatting, clippy, docs, licences, shell scripts
 test: lint unit features bundle unit-file ## everything CI runs
 
+fmt clippy doc deny scripts unit features bundle unit-file: | setup-test
+
 fmt:
 	$(CARGO) fmt --all --check
 clippy:
