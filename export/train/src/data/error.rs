@@ -22,4 +22,52 @@ pub enum DataError {
         /// Where in it, what was found, and what was expected.
         reason: String,
     },
+    /// A file that cannot be written.
+    #[error("write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder to write is already there.
+    #[error("write {}: it already exists", path.display())]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Samples that make no dataset.
+    #[error("make a dataset: {reason}")]
+    Unusable {
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// A speech synthesiser that cannot be run.
+    #[error("run `{command}`")]
+    Run {
+        /// The command line.
+        command: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A speech synthesiser that failed.
+    #[error("run `{command}`: {status}: {stderr}")]
+    Failed {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// What it said.
+        stderr: String,
+    },
+}
+
+impl DataError {
+    pub(super) fn malformed(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
+        Self::Malformed { path: path.into(), reason: reason.into() }
+    }
+
+    pub(super) fn unusable(reason: impl Into<String>) -> Self {
+        Self::Unusable { reason: reason.into() }
+    }
 }

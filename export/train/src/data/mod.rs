@@ -1,4 +1,16 @@
 //! Training data: recordings and pictures in, batches out.
 
 pub mod batch;
+mod collector;
+pub mod dataset;
+mod effects;
 pub mod error;
+pub mod front_end;
+mod idx;
+mod picture;
+pub mod prepare;
+mod sound;
+mod speech;
+pub mod store;
+mod vocabulary;
+mod wav;
