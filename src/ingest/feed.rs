@@ -1,14 +1,14 @@
 //! The bounded queue between a source's streaming threads and the one task that consumes it.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cmpt_core::modality::ModalityId;
 use cmpt_core::samples::Sample;
 use cmpt_core::time::Timestamp;
 use ringbuf::LocalRb;
 use ringbuf::storage::Heap;
-use ringbuf::traits::{Consumer, Observer, Producer, RingBuffer};
+use ringbuf::traits::Observer;
 use tokio::sync::{Notify, oneshot};
 
 use super::{SourceError, SourceMessage};
@@ -51,7 +51,7 @@ pub struct Running {
     _stopped: oneshot::Sender<()>,
 }
 
-/// The feed is gone: stop sending.
+/// The feed is gone, or the source has failed: stop sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
 
@@ -75,8 +75,14 @@ pub fn channel(
     on_close: impl FnOnce() + Send + 'static,
 ) -> (FeedSender, Feed, Running) {
     let lanes = modalities.iter().map(|modality| Lane::new(*modality, capacity)).collect();
-    let queue =
-        Queue { lanes, started: false, failure: None, dropped: 0, on_close: Some(Box::new(on_close)) };
+    let queue = Queue {
+        lanes,
+        started: false,
+        failure: None,
+        dropped: 0,
+        awaited_since: None,
+        on_close: Some(Box::new(on_close)),
+    };
     let shared = Arc::new(Shared {
         queue: Mutex::new(queue),
         when_full,
@@ -96,6 +102,7 @@ impl Feed {
             {
                 let mut queue = self.shared.lock();
                 if let Some(message) = queue.next() {
+                    queue.awaited_since = None;
                     self.shared.space.notify_all();
                     return Some(message);
                 }
@@ -121,18 +128,21 @@ impl Feed {
 
     /// Waits until something has arrived since the last call.
     pub(super) async fn arrival(&self) {
+        self.shared.lock().awaited();
         self.shared.arrival.notified().await;
     }
 
     /// The modalities and the fronts of their queues.
     pub(super) fn heads(&self) -> Vec<(ModalityId, Head)> {
-        let queue = self.shared.lock();
-        queue.lanes.iter().map(|lane| (lane.modality, lane.head(queue.failure.is_some()))).collect()
+        let mut queue = self.shared.lock();
+        let failed = queue.failure.is_some();
+        queue.lanes.iter_mut().map(|lane| (lane.modality, lane.head(failed))).collect()
     }
 
     /// Takes the front sample of `modality`.
     pub(super) fn pop(&mut self, modality: ModalityId) -> Option<Sample> {
         let mut queue = self.shared.lock();
+        queue.awaited_since = None;
         let sample = queue.lanes.iter_mut().find(|lane| lane.modality == modality)?.ring.try_pop();
         self.shared.space.notify_all();
         sample
@@ -145,7 +155,8 @@ impl Feed {
 
     /// Takes the failure, once.
     pub(super) fn take_failure(&mut self) -> Option<SourceError> {
-        match &mut self.shared.lock().failure {
+        let mut queue = self.shared.lock();
+        match &mut queue.failure {
             Some(Failure { error, told }) if !*told => {
                 *told = true;
                 Some(error.clone())
@@ -165,15 +176,14 @@ impl FeedSender {
     /// Sends a sample of the `lane`-th modality.
     pub fn send(&self, lane: usize, sample: Sample) -> Result<(), Closed> {
         let mut queue = self.shared.lock();
-        while self.shared.when_full == WhenFull::Block
-            && queue.lanes[lane].ring.is_full()
-            && !queue.is_closed()
+        while self.shared.when_full == WhenFull::Block && queue.lanes[lane].ring.is_full() && !queue.is_over()
         {
             queue = self.shared.space.wait(queue).expect(UNPOISONED);
         }
-        if queue.is_closed() {
+        if queue.is_over() {
             return Err(Closed);
         }
+        queue.awaited_since = None;
         let lost = queue.lanes[lane].ring.push_overwrite(sample);
         queue.dropped += u64::from(lost.is_some());
         self.shared.arrival.notify_one();
@@ -183,6 +193,12 @@ impl FeedSender {
     /// Counts a sample that could not be sent, such as one without a timestamp.
     pub fn count_dropped(&self) {
         self.shared.lock().dropped += 1;
+    }
+
+    /// How long the receiver has been waiting in vain. Zero while it is busy with something else, so
+    /// that a slow pipeline does not look like a stalled source.
+    pub fn starved(&self) -> Duration {
+        self.shared.lock().awaited_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Ends the `lane`-th modality.
@@ -196,6 +212,7 @@ impl FeedSender {
     /// Fails the source. The first failure is the one that is told.
     pub fn fail(&self, error: SourceError) {
         self.shared.lock().failure.get_or_insert(Failure { error, told: false });
+        self.shared.space.notify_all();
         self.shared.arrival.notify_one();
     }
 }
@@ -216,6 +233,8 @@ struct Queue {
     started: bool,
     failure: Option<Failure>,
     dropped: u64,
+    /// Since when the receiver has been waiting for a sample.
+    awaited_since: Option<Instant>,
     /// `None` once the feed is closed.
     on_close: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -259,8 +278,12 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Queue {
-    fn is_closed(&self) -> bool {
-        self.on_close.is_none()
+    fn is_over(&self) -> bool {
+        self.on_close.is_none() || self.failure.is_some()
+    }
+
+    fn awaited(&mut self) {
+        self.awaited_since.get_or_insert_with(Instant::now);
     }
 
     fn is_finished(&self) -> bool {
@@ -272,11 +295,13 @@ impl Queue {
         if self.failure.as_ref().is_some_and(|failure| failure.told) {
             return None;
         }
-        let earliest = self.lanes.iter_mut().filter(|lane| !lane.ring.is_empty());
-        if let Some(lane) = earliest.min_by_key(|lane| lane.ring.first().map(Sample::at)) {
+        let fronts = self.lanes.iter_mut().enumerate();
+        let fronts = fronts.filter_map(|(index, lane)| Some((lane.ring.first()?.at(), index)));
+        if let Some((_, index)) = fronts.min() {
             if !std::mem::replace(&mut self.started, true) {
                 return Some(SourceMessage::Started);
             }
+            let lane = &mut self.lanes[index];
             let modality = lane.modality;
             return lane.ring.try_pop().map(|sample| SourceMessage::Sample { modality, sample });
         }
@@ -295,7 +320,7 @@ impl Lane {
         Self { modality, ring: LocalRb::new(capacity), end: End::Open }
     }
 
-    fn head(&self, failed: bool) -> Head {
+    fn head(&mut self, failed: bool) -> Head {
         match self.ring.first() {
             Some(sample) => Head::Sample(sample.at()),
             None if failed || self.end >= End::Reached => Head::Ended,
@@ -382,7 +407,7 @@ mod tests {
 
     #[test]
     fn closing_the_feed_frees_a_blocked_sender_and_is_told_once() {
-        let (closed, told) = std::sync::mpsc::channel();
+        let (closed, told) = std::sync::mpsc::sync_channel(1);
         let (sender, feed, _running) =
             channel(&MODALITIES, 1, WhenFull::Block, move || closed.send(()).unwrap());
         sender.send(0, block(0)).unwrap();

@@ -1,0 +1,8 @@
+//! Sources through GStreamer: one pipeline and one thread per source.
+
+mod buffer;
+mod graph;
+mod message;
+mod player;
+
+pub(super) use player::GstSource;

@@ -1,0 +1,218 @@
+//! One source's thread: builds its pipeline, plays it, reads its bus, tears it down.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::MessageView;
+use gstreamer::prelude::*;
+use tracing::debug;
+
+use super::buffer::{Origin, RunningTime};
+use super::graph::{Graph, STREAMS_KNOWN};
+use super::message::{missing_plugin, source_error};
+use crate::ingest::feed::{self, FeedSender, WhenFull};
+use crate::ingest::{Feed, Pace, Source, SourceError, SourceSpec, StreamClock};
+
+/// Name of the application message that stops a source.
+const STOP: &str = "stop";
+
+/// A source that GStreamer plays.
+#[derive(Debug)]
+pub(in crate::ingest) struct GstSource {
+    spec: SourceSpec,
+}
+
+impl GstSource {
+    pub(in crate::ingest) fn new(spec: SourceSpec) -> Result<Self, SourceError> {
+        gst::init().map_err(|error| SourceError::Setup { message: error.message().to_owned() })?;
+        Ok(Self { spec })
+    }
+}
+
+impl Source for GstSource {
+    fn spec(&self) -> &SourceSpec {
+        &self.spec
+    }
+
+    fn start(&self, clock: &StreamClock) -> Feed {
+        let modalities: Vec<_> = self.spec.outputs.iter().map(|output| output.modality).collect();
+        let (capacity, when_full) = match self.spec.pace {
+            Pace::Live => (feed::LIVE_CAPACITY, WhenFull::DropOldest),
+            Pace::Replay => (feed::REPLAY_CAPACITY, WhenFull::Block),
+        };
+        let pipeline = gst::Pipeline::new();
+        // Messages posted before the thread reads them, such as a stop, must not be lost.
+        pipeline.set_auto_flush_bus(false);
+        let bus = pipeline.bus().expect("a pipeline has a bus");
+        let stop = {
+            let bus = bus.clone();
+            move || {
+                let message = gst::message::Application::new(gst::Structure::new_empty(STOP));
+                let _ = bus.post(message);
+            }
+        };
+        let (sender, feed, running) = feed::channel(&modalities, capacity, when_full, stop);
+        let spec = self.spec.clone();
+        let origin = Arc::new(Origin::new());
+        let player = Player { spec, clock: *clock, pipeline, bus, sender: sender.clone(), origin };
+        let name = self.spec.outputs.iter().map(|output| output.name.as_str()).collect::<Vec<_>>().join("+");
+        let spawned = thread::Builder::new().name(format!("source {name}")).spawn(move || {
+            player.run();
+            drop(running);
+        });
+        if let Err(error) = spawned {
+            sender.fail(SourceError::Setup { message: format!("spawn its thread: {error}") });
+        }
+        feed
+    }
+}
+
+struct Player {
+    spec: SourceSpec,
+    clock: StreamClock,
+    pipeline: gst::Pipeline,
+    bus: gst::Bus,
+    sender: FeedSender,
+    origin: Arc<Origin>,
+}
+
+/// Why a pipeline stopped without an error.
+enum Stopped {
+    /// All its sinks have had all there is.
+    Ended,
+    /// The feed is gone.
+    Closed,
+}
+
+impl Player {
+    fn run(self) {
+        match self.play() {
+            Ok(Stopped::Ended) => {
+                for lane in 0..self.spec.outputs.len() {
+                    self.sender.end(lane);
+                }
+            }
+            Ok(Stopped::Closed) => {}
+            Err(error) => self.sender.fail(error),
+        }
+        // May take as long as a device or server pleases, and only this thread waits for it.
+        if self.pipeline.set_state(gst::State::Null).is_err() {
+            debug!(media = %self.spec.media, "the pipeline did not stop in order");
+        }
+    }
+
+    fn play(&self) -> Result<Stopped, SourceError> {
+        let graph = Graph::build(&self.pipeline, &self.spec, &self.sender, &self.origin)?;
+        // Every pipeline runs on the same clock and, without a start time, keeps the base time it is given.
+        let system = gst::SystemClock::obtain();
+        self.pipeline.use_clock(Some(&system));
+        self.pipeline.set_start_time(gst::ClockTime::NONE);
+        self.pipeline.set_base_time(self.base_on(&system));
+        match self.set_state(gst::State::Paused)? {
+            gst::StateChangeSuccess::NoPreroll => self.begin_live()?,
+            gst::StateChangeSuccess::Success => self.begin_prerolled(&graph)?,
+            gst::StateChangeSuccess::Async => {}
+        }
+        let mut missing = None;
+        loop {
+            let Some(message) = self.bus.timed_pop(self.patience()) else {
+                if self.sender.starved() >= self.spec.stall_after {
+                    let (media, after) = (self.spec.media.clone(), self.spec.stall_after);
+                    return Err(SourceError::Stalled { media, after });
+                }
+                continue;
+            };
+            match message.view() {
+                MessageView::AsyncDone(_) if self.origin.get().is_none() => self.begin_prerolled(&graph)?,
+                MessageView::Element(element) => missing = missing_plugin(element).or(missing),
+                MessageView::Application(told) if is_named(told, STREAMS_KNOWN) => {
+                    self.check_fed(&graph, missing.as_ref())?;
+                }
+                MessageView::Application(told) if is_named(told, STOP) => return Ok(Stopped::Closed),
+                MessageView::Latency(_) => {
+                    // What cannot be redistributed is kept, which at worst delays a file by a frame.
+                    let _ = self.pipeline.recalculate_latency();
+                }
+                MessageView::Error(report) => return Err(self.error(report, missing)),
+                MessageView::Eos(_) => return Ok(Stopped::Ended),
+                _ => {}
+            }
+        }
+    }
+
+    /// Plays what is live by itself: its running times count from the stream's base time.
+    fn begin_live(&self) -> Result<(), SourceError> {
+        self.begin(match self.spec.pace {
+            Pace::Replay => RunningTime::IsStreamTime,
+            Pace::Live => RunningTime::FromBase { clock: self.clock, after_base: Duration::ZERO },
+        })
+    }
+
+    /// Plays what is not: from now on, each sample at its time, unless it is replayed.
+    fn begin_prerolled(&self, graph: &Graph) -> Result<(), SourceError> {
+        if self.spec.pace == Pace::Replay {
+            return self.begin(RunningTime::IsStreamTime);
+        }
+        graph.set_sync(true);
+        let system = gst::SystemClock::obtain();
+        let (base, now) = (self.base_on(&system), system.time());
+        self.pipeline.set_base_time(now);
+        let after_base = now.saturating_sub(base).into();
+        self.begin(RunningTime::FromBase { clock: self.clock, after_base })
+    }
+
+    fn begin(&self, running_time: RunningTime) -> Result<(), SourceError> {
+        self.origin.set(running_time).expect("a pipeline begins to play once");
+        self.set_state(gst::State::Playing).map(|_| ())
+    }
+
+    fn set_state(&self, state: gst::State) -> Result<gst::StateChangeSuccess, SourceError> {
+        self.pipeline.set_state(state).map_err(|failure| {
+            let report = self.bus.timed_pop_filtered(gst::ClockTime::ZERO, &[gst::MessageType::Error]);
+            match report.as_ref().map(|message| message.view()) {
+                Some(MessageView::Error(report)) => self.error(report, None),
+                _ => SourceError::Element { media: self.spec.media.clone(), message: failure.to_string() },
+            }
+        })
+    }
+
+    fn check_fed(&self, graph: &Graph, missing: Option<&String>) -> Result<(), SourceError> {
+        let Some(output) = graph.unfed() else { return Ok(()) };
+        let (media, kind) = (self.spec.media.clone(), output.format.kind());
+        Err(match missing {
+            Some(wanted) => SourceError::NoPlugin { media, wanted: wanted.clone() },
+            None => SourceError::NoStream { media, kind, modality: output.name.clone() },
+        })
+    }
+
+    /// A missing plugin explains whatever error follows it.
+    fn error(&self, report: &gst::message::Error, missing: Option<String>) -> SourceError {
+        match missing {
+            Some(wanted) => SourceError::NoPlugin { media: self.spec.media.clone(), wanted },
+            None => source_error(&self.spec.media, report),
+        }
+    }
+
+    /// The stream's base time on GStreamer's clock, which like [`std::time::Instant`] is monotonic.
+    fn base_on(&self, system: &gst::Clock) -> gst::ClockTime {
+        system.time().saturating_sub(clock_time(self.clock.base().elapsed()))
+    }
+
+    /// How long the bus may be quiet before the source could have stalled.
+    fn patience(&self) -> gst::ClockTime {
+        clock_time(self.spec.stall_after.saturating_sub(self.sender.starved()).max(LEAST_PATIENCE))
+    }
+}
+
+/// Keeps rounding from turning the wait for the bus into a busy loop.
+const LEAST_PATIENCE: Duration = Duration::from_millis(1);
+
+fn is_named(message: &gst::message::Application, name: &str) -> bool {
+    message.structure().is_some_and(|structure| structure.name() == name)
+}
+
+fn clock_time(duration: Duration) -> gst::ClockTime {
+    gst::ClockTime::from_nseconds(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX - 1))
+}
