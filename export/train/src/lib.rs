@@ -1,5 +1,11 @@
 //! Offline trainer: frozen encoders, LoRA, cross-modal proxy tokens.
 
+pub mod commands;
 pub mod data;
 pub mod encoder;
+pub mod evaluation;
+pub mod exit_code;
+pub mod export;
 pub mod method;
+pub mod training;
+pub mod weights;

@@ -1,3 +1,14 @@
 //! Transformer encoders: what they are, and the network.
 
+pub mod linear;
 pub mod spec;
+pub mod transformer;
+
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Learning: dropout is on.
+    Train,
+    /// Anything else.
+    Infer,
+}

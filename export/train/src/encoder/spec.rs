@@ -160,11 +160,26 @@ pub struct Parameter {
     pub name: String,
     /// Shape.
     pub shape: Vec<usize>,
+    /// What it holds before anything was learned.
+    pub init: Init,
+}
+
+/// What a parameter holds before anything was learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Init {
+    /// 0.
+    Zeros,
+    /// 1.
+    Ones,
+    /// Normal with mean 0 and standard deviation 0.02, as in ViT.
+    Normal,
+    /// Uniform within one over the square root of the inputs, as LoRA's `A`.
+    FanIn,
 }
 
 impl Parameter {
-    pub(crate) fn new(name: impl Into<String>, shape: impl Into<Vec<usize>>) -> Self {
-        Self { name: name.into(), shape: shape.into() }
+    pub(crate) fn new(name: impl Into<String>, shape: impl Into<Vec<usize>>, init: Init) -> Self {
+        Self { name: name.into(), shape: shape.into(), init }
     }
 
     /// How many numbers it holds.
@@ -269,16 +284,24 @@ impl EncoderSpec {
     pub fn parameters(&self) -> Vec<Parameter> {
         let Embedding::Patches(patches) = &self.embedding;
         let width = self.width;
-        let mut all = vec![Parameter::new("embeddings.cls_token", [1, 1, width])];
+        let mut all = vec![Parameter::new("embeddings.cls_token", [1, 1, width], Init::Normal)];
         if self.class_tokens == 2 {
-            all.push(Parameter::new("embeddings.distillation_token", [1, 1, width]));
+            all.push(Parameter::new("embeddings.distillation_token", [1, 1, width], Init::Normal));
         }
-        all.push(Parameter::new("embeddings.position_embeddings", [1, self.positions(), width]));
+        all.push(Parameter::new(
+            "embeddings.position_embeddings",
+            [1, self.positions(), width],
+            Init::Normal,
+        ));
         let [rows, columns] = patches.patch;
         let projection = "embeddings.patch_embeddings.projection";
-        all.push(Parameter::new(format!("{projection}.weight"), [width, patches.channels, rows, columns]));
+        all.push(Parameter::new(
+            format!("{projection}.weight"),
+            [width, patches.channels, rows, columns],
+            Init::Normal,
+        ));
         if patches.bias {
-            all.push(Parameter::new(format!("{projection}.bias"), [width]));
+            all.push(Parameter::new(format!("{projection}.bias"), [width], Init::Zeros));
         }
         if self.embedding_norm {
             all.extend(norm("embeddings.norm", width));
@@ -303,8 +326,8 @@ impl EncoderSpec {
         for layer in 0..self.depth {
             for name in ATTENTION_LINEARS {
                 let linear = format!("{}.{name}", layer_prefix(layer));
-                all.push(Parameter::new(format!("{linear}.lora_a"), [rank, self.width]));
-                all.push(Parameter::new(format!("{linear}.lora_b"), [self.width, rank]));
+                all.push(Parameter::new(format!("{linear}.lora_a"), [rank, self.width], Init::FanIn));
+                all.push(Parameter::new(format!("{linear}.lora_b"), [self.width, rank], Init::Zeros));
             }
         }
         all
@@ -345,13 +368,16 @@ pub fn layer_prefix(index: usize) -> String {
 }
 
 fn norm(prefix: &str, width: usize) -> [Parameter; 2] {
-    [Parameter::new(format!("{prefix}.weight"), [width]), Parameter::new(format!("{prefix}.bias"), [width])]
+    [
+        Parameter::new(format!("{prefix}.weight"), [width], Init::Ones),
+        Parameter::new(format!("{prefix}.bias"), [width], Init::Zeros),
+    ]
 }
 
 fn linear(prefix: &str, input: usize, output: usize) -> [Parameter; 2] {
     [
-        Parameter::new(format!("{prefix}.weight"), [output, input]),
-        Parameter::new(format!("{prefix}.bias"), [output]),
+        Parameter::new(format!("{prefix}.weight"), [output, input], Init::Normal),
+        Parameter::new(format!("{prefix}.bias"), [output], Init::Zeros),
     ]
 }
 

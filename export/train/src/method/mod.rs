@@ -1,3 +1,7 @@
 //! Cross-modal proxy tokens: adapters, gate, alignment (equations 1 to 7 of the paper).
 
+pub mod alignment;
+pub mod gate;
+pub mod modality_dropout;
+pub mod model;
 pub mod spec;

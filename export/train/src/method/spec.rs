@@ -11,7 +11,7 @@ use cmpt_bundle::manifest::Task;
 use serde::{Deserialize, Serialize};
 
 use crate::data::batch::ModalityInfo;
-use crate::encoder::spec::{EncoderSpec, Parameter, SpecError};
+use crate::encoder::spec::{EncoderSpec, Init, Parameter, SpecError};
 
 /// `model.json` of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -132,7 +132,8 @@ impl ModelSpec {
             let name = &modality.info.name;
             let width = modality.encoder.width;
             let mut add = |role, parameter: Parameter| {
-                let parameter = Parameter::new(format!("{name}.{}", parameter.name), parameter.shape);
+                let parameter =
+                    Parameter::new(format!("{name}.{}", parameter.name), parameter.shape, parameter.init);
                 all.push(ModelParameter { role, parameter });
             };
             modality.encoder.parameters().into_iter().for_each(|parameter| add(Role::Encoder, parameter));
@@ -141,15 +142,15 @@ impl ModelSpec {
                 factors.into_iter().for_each(|parameter| add(Role::Lora, parameter));
             }
             for other in self.proxies(index) {
-                add(Role::Proxy, Parameter::new(format!("proxy.{other}"), [width]));
+                add(Role::Proxy, Parameter::new(format!("proxy.{other}"), [width], Init::Normal));
             }
             if width != self.width {
-                add(Role::Projection, Parameter::new("projection.weight", [self.width, width]));
+                add(Role::Projection, Parameter::new("projection.weight", [self.width, width], Init::FanIn));
             }
         }
         let head = |parameter| ModelParameter { role: Role::Head, parameter };
-        all.push(head(Parameter::new("head.weight", [self.labels.len(), self.width])));
-        all.push(head(Parameter::new("head.bias", [self.labels.len()])));
+        all.push(head(Parameter::new("head.weight", [self.labels.len(), self.width], Init::Normal)));
+        all.push(head(Parameter::new("head.bias", [self.labels.len()], Init::Zeros)));
         all
     }
 

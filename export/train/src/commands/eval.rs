@@ -1,0 +1,113 @@
+//! `eval`: figures of a checkpoint for every availability pattern.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use cmpt_bundle::manifest::Pattern;
+use cmpt_core::modality::{ModalityId, ModalitySet};
+use serde::Serialize;
+use tch::Device;
+
+use super::UsageError;
+use crate::data::batch::{Dataset, Split};
+use crate::data::dataset::PreparedDataset;
+use crate::evaluation::evaluate::{self, Evaluation, Predictions};
+use crate::exit_code::ExitCode;
+use crate::training::checkpoint;
+
+/// Measure a checkpoint: accuracy, overall and per class, and calibration, for each pattern
+#[derive(Args, Clone, Debug)]
+pub struct EvalArgs {
+    /// Checkpoint, such as `runs/fit/best`
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// Folder of the prepared data
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Split to measure on
+    #[arg(long, value_enum, default_value_t = SplitArg::Test)]
+    split: SplitArg,
+    /// Only the pattern in which this modality alone is available
+    #[arg(long, value_name = "MODALITY")]
+    only: Option<String>,
+    /// Samples in a batch
+    #[arg(long, default_value_t = 128)]
+    batch_size: usize,
+    /// Threads of libtorch [default: one per core]
+    #[arg(long)]
+    threads: Option<i32>,
+}
+
+/// Split to measure on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SplitArg {
+    /// What was learned from.
+    Train,
+    /// What chose the epoch.
+    Validation,
+    /// What nothing was chosen by.
+    Test,
+}
+
+/// What the command prints, as JSON.
+#[derive(Serialize)]
+struct Report {
+    split: Split,
+    mean: f64,
+    labels: Vec<String>,
+    patterns: Vec<Pattern>,
+}
+
+/// Runs the command. Temperatures are the checkpoint's, where it has them, else 1.
+pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
+    if args.batch_size == 0 {
+        return Err(UsageError::new("--batch-size", "0, expected at least 1").into());
+    }
+    if let Some(threads) = args.threads {
+        tch::set_num_threads(threads);
+    }
+    let model = checkpoint::open_model(&args.model, Device::Cpu)?;
+    let names: Vec<String> =
+        model.spec().modalities.iter().map(|modality| modality.info.name.clone()).collect();
+    let dataset = PreparedDataset::open(&args.data)?.with_modalities(&names)?;
+    let temperatures = checkpoint::open_calibration(&args.model)?;
+    let temperature = |available: &[String]| {
+        let patterns = temperatures.iter().flat_map(|calibration| &calibration.patterns);
+        patterns
+            .into_iter()
+            .find(|pattern| pattern.available == available)
+            .map_or(1.0, |p| f64::from(p.temperature))
+    };
+    let split = match args.split {
+        SplitArg::Train => Split::Train,
+        SplitArg::Validation => Split::Validation,
+        SplitArg::Test => Split::Test,
+    };
+    let evaluation = Evaluation { dataset: &dataset, split, batch_size: args.batch_size };
+    let predictions = evaluate::predict(&model, evaluation, &patterns(args, &names)?)?;
+    let measure = |predictions: &Predictions| {
+        let available: Vec<String> = predictions.available.iter().map(|id| names[id.0].clone()).collect();
+        evaluate::measure(&model, predictions, temperature(&available))
+    };
+    let patterns: Vec<Pattern> = predictions.iter().map(measure).collect();
+    let report = Report {
+        split,
+        mean: evaluate::mean_accuracy(&patterns),
+        labels: dataset.labels().to_vec(),
+        patterns,
+    };
+    let mut stdout = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut stdout, &report).map_err(io::Error::from).context("write to stdout")?;
+    writeln!(stdout).context("write to stdout")?;
+    Ok(ExitCode::Success)
+}
+
+fn patterns(args: &EvalArgs, names: &[String]) -> Result<Vec<ModalitySet>, UsageError> {
+    let Some(only) = &args.only else { return Ok(ModalitySet::patterns(names.len()).collect()) };
+    let Some(id) = names.iter().position(|name| name == only) else {
+        return Err(UsageError::new("--only", format!("no modality `{only}`, expected one of {names:?}")));
+    };
+    Ok(vec![std::iter::once(ModalityId(id)).collect()])
+}

@@ -1,0 +1,155 @@
+//! `fit`: the cross-modal method on pretrained encoders.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use cmpt_bundle::manifest::Task;
+use tch::Device;
+
+use super::UsageError;
+use super::pretrain::ArchitectureArgs;
+use super::run_args::{MethodArgs, RunArgs};
+use crate::data::batch::{Dataset, ModalityInfo};
+use crate::data::dataset::PreparedDataset;
+use crate::exit_code::ExitCode;
+use crate::method::model::Model;
+use crate::method::spec::{Lora, ModalitySpec, ModelSpec, Tune};
+use crate::training::checkpoint;
+
+/// Train proxies, adapters and head on top of pretrained encoders
+#[derive(Args, Clone, Debug)]
+pub struct FitArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Modalities of the model, in its order [default: all of the data]
+    #[arg(long, value_delimiter = ',')]
+    modalities: Vec<String>,
+    /// Pretrained encoder of a modality, such as `audio=runs/audio/encoder`; a modality without one
+    /// starts from nothing, which needs `--tune full`
+    #[arg(long, value_name = "MODALITY=DIR")]
+    encoder: Vec<NamedDir>,
+    #[command(flatten)]
+    architecture: ArchitectureArgs,
+    #[command(flatten)]
+    method: MethodArgs,
+    /// How the encoders are adapted
+    #[arg(long, value_enum, default_value_t = TuneArg::Lora)]
+    tune: TuneArg,
+    /// LoRA rank
+    #[arg(long, default_value_t = 1)]
+    lora_rank: usize,
+    /// LoRA alpha; the factors' product is scaled by alpha / rank
+    #[arg(long, default_value_t = 1.0)]
+    lora_alpha: f64,
+    /// Dropout on the input of the LoRA factors
+    #[arg(long, default_value_t = 0.1)]
+    lora_dropout: f64,
+    /// Width of the fused token [default: the first encoder's]
+    #[arg(long)]
+    fusion_width: Option<usize>,
+}
+
+/// How the encoders are adapted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TuneArg {
+    /// Encoders are frozen, low-rank factors learn.
+    Lora,
+    /// Encoders learn whole.
+    Full,
+}
+
+/// `audio=DIR`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedDir {
+    name: String,
+    dir: PathBuf,
+}
+
+impl FromStr for NamedDir {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, dir) = text.split_once('=').ok_or("no `=`, expected such as `audio=DIR`")?;
+        Ok(Self { name: name.into(), dir: dir.into() })
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
+    args.run.prepare_torch();
+    let all = PreparedDataset::open(&args.run.data)?;
+    let dataset = if args.modalities.is_empty() { all } else { all.with_modalities(&args.modalities)? };
+    let spec = describe(args, &dataset)?;
+    let names: Vec<_> = spec.modalities.iter().map(|modality| modality.info.name.as_str()).collect();
+    let settings = args.run.settings(&names, Some(&args.method))?;
+    let model = Model::new(&spec, Device::Cpu);
+    for (index, name) in names.iter().enumerate() {
+        if let Some(dir) = args.encoder_dir(name) {
+            checkpoint::load_encoder(dir, &model, index)?;
+        }
+    }
+    let (_, code) = args.run.train(&dataset, model, settings)?;
+    Ok(code)
+}
+
+/// The model to train.
+fn describe(args: &FitArgs, dataset: &dyn Dataset) -> anyhow::Result<ModelSpec> {
+    let known = dataset.modalities();
+    if let Some(stray) = args.encoder.iter().find(|given| known.iter().all(|info| info.name != given.name)) {
+        let names: Vec<_> = known.iter().map(|info| &info.name).collect();
+        let reason = format!("no modality `{}`, expected one of {names:?}", stray.name);
+        return Err(UsageError::new("--encoder", reason).into());
+    }
+    let modalities: Vec<_> = known.iter().map(|info| args.modality(info)).collect::<Result<_, _>>()?;
+    let spec = ModelSpec {
+        task: Task::Multiclass,
+        labels: dataset.labels().to_vec(),
+        width: args.fusion_width.unwrap_or(modalities[0].encoder.width),
+        modalities,
+        tune: args.tune(),
+    };
+    spec.validate().context("describe the model")?;
+    Ok(spec)
+}
+
+impl FitArgs {
+    fn tune(&self) -> Tune {
+        match self.tune {
+            TuneArg::Full => Tune::Full,
+            TuneArg::Lora => Tune::Lora(Lora {
+                rank: self.lora_rank,
+                alpha: self.lora_alpha,
+                p_dropout: self.lora_dropout,
+            }),
+        }
+    }
+
+    fn encoder_dir(&self, modality: &str) -> Option<&Path> {
+        let given = self.encoder.iter().find(|given| given.name == modality);
+        given.map(|given| given.dir.as_path())
+    }
+
+    fn modality(&self, info: &ModalityInfo) -> anyhow::Result<ModalitySpec> {
+        let Some(dir) = self.encoder_dir(&info.name) else {
+            if self.tune == TuneArg::Lora {
+                let reason = format!("none for modality {}, which `--tune lora` needs", info.name);
+                return Err(UsageError::new("--encoder", reason).into());
+            }
+            return Ok(ModalitySpec { info: info.clone(), encoder: self.architecture.encoder(info)? });
+        };
+        let pretrained = checkpoint::open_encoder(dir)?;
+        if pretrained.info.front_end != info.front_end {
+            let reason = format!(
+                "{} was pretrained on {:?}, modality {} of the data has {:?}",
+                dir.display(),
+                pretrained.info.front_end,
+                info.name,
+                info.front_end
+            );
+            return Err(UsageError::new("--encoder", reason).into());
+        }
+        Ok(ModalitySpec { info: info.clone(), encoder: pretrained.encoder })
+    }
+}

@@ -1,0 +1,116 @@
+//! `pretrain`: one encoder with a linear head, on a task of its own.
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use cmpt_bundle::manifest::{FrontEnd, Task};
+use tch::Device;
+
+use super::UsageError;
+use super::run_args::RunArgs;
+use crate::data::batch::{Dataset, ModalityInfo};
+use crate::data::dataset::PreparedDataset;
+use crate::encoder::spec::{EncoderSpec, Size};
+use crate::exit_code::ExitCode;
+use crate::method::model::Model;
+use crate::method::spec::{ModalitySpec, ModelSpec, Tune};
+use crate::training::checkpoint;
+use crate::training::trainer::BEST;
+
+/// Train an encoder on a single-modality task; `fit` starts from it
+#[derive(Args, Clone, Debug)]
+pub struct PretrainArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Modality of the data to learn from
+    #[arg(long)]
+    modality: String,
+    #[command(flatten)]
+    architecture: ArchitectureArgs,
+}
+
+/// Family and sizes of an encoder; its input follows from the data.
+#[derive(Args, Clone, Debug)]
+pub struct ArchitectureArgs {
+    /// Family [default: ast for sound, vit for pictures]
+    #[arg(long, value_enum)]
+    family: Option<Family>,
+    /// Width of a token
+    #[arg(long, default_value_t = 192)]
+    width: usize,
+    /// Number of blocks
+    #[arg(long, default_value_t = 4)]
+    depth: usize,
+    /// Attention heads
+    #[arg(long, default_value_t = 3)]
+    heads: usize,
+    /// Width of a block's hidden layer [default: 4 x width]
+    #[arg(long)]
+    mlp: Option<usize>,
+    /// Edge of a patch [default: 16 for sound, 4 for pictures]
+    #[arg(long)]
+    patch: Option<usize>,
+    /// Distance of two patches of a spectrogram
+    #[arg(long, default_value_t = 10)]
+    stride: usize,
+}
+
+/// Family of encoders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Family {
+    /// Pictures in patches that do not overlap.
+    Vit,
+    /// Spectrograms in patches that may.
+    Ast,
+}
+
+impl ArchitectureArgs {
+    /// An encoder of this architecture for the features of `modality`.
+    pub fn encoder(&self, modality: &ModalityInfo) -> Result<EncoderSpec, UsageError> {
+        let size = Size {
+            width: self.width,
+            depth: self.depth,
+            heads: self.heads,
+            mlp: self.mlp.unwrap_or(4 * self.width),
+        };
+        let spec = match (&modality.front_end, self.family) {
+            (FrontEnd::LogMel(mel), None | Some(Family::Ast)) => {
+                EncoderSpec::ast(size, mel.steps, mel.n_mels, self.patch.unwrap_or(16), self.stride)
+            }
+            (FrontEnd::Picture(picture), None | Some(Family::Vit)) => {
+                EncoderSpec::vit(size, picture.mean.len(), picture.edge, self.patch.unwrap_or(4))
+            }
+            (_, Some(family)) => {
+                let reason = format!("{family:?} does not take the features of modality {}", modality.name);
+                return Err(UsageError::new("--family", reason));
+            }
+        };
+        let wrong = |error| UsageError::new("--width, --heads, --patch", format!("{error}"));
+        spec.validate().map_err(wrong)?;
+        Ok(spec)
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &PretrainArgs) -> anyhow::Result<ExitCode> {
+    args.run.prepare_torch();
+    let dataset =
+        PreparedDataset::open(&args.run.data)?.with_modalities(std::slice::from_ref(&args.modality))?;
+    let info = dataset.modalities()[0].clone();
+    let encoder = args.architecture.encoder(&info)?;
+    let spec = ModelSpec {
+        task: Task::Multiclass,
+        labels: dataset.labels().to_vec(),
+        width: encoder.width,
+        modalities: vec![ModalitySpec { info, encoder }],
+        tune: Tune::Full,
+    };
+    spec.validate().context("describe the model")?;
+    let settings = args.run.settings(&[&args.modality], None)?;
+    let (_, code) = args.run.train(&dataset, Model::new(&spec, Device::Cpu), settings)?;
+    let best = args.run.out.join(BEST);
+    if best.exists() {
+        let model = checkpoint::open_model(&best, Device::Cpu)?;
+        checkpoint::save_encoder(&args.run.out.join("encoder"), &model, 0)?;
+    }
+    Ok(code)
+}

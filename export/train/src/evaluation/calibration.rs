@@ -1,0 +1,83 @@
+//! Calibration: a softmax temperature per availability pattern, and the error that is left.
+
+use tch::{Kind, Tensor};
+
+/// Bins of the expected calibration error, as usual in the literature.
+const BINS: i64 = 15;
+/// The temperature is looked for between these; outside, scores would be all alike or all certain.
+const TEMPERATURES: [f64; 2] = [0.05, 20.0];
+/// Golden-section steps: enough for six digits of the temperature.
+const STEPS: usize = 40;
+
+/// The temperature that makes `logits / temperature` most likely.
+///
+/// Shapes: `logits` [samples, classes], `targets` [samples].
+/// Source: Guo et al., "On Calibration of Modern Neural Networks", section 4.2.
+pub fn fit_temperature(logits: &Tensor, targets: &Tensor) -> f64 {
+    let loss = |log_temperature: f64| {
+        let scaled = logits.to_kind(Kind::Double) / log_temperature.exp();
+        scaled.cross_entropy_for_logits(targets).double_value(&[])
+    };
+    // The loss is convex in 1 / temperature, hence has one valley in its logarithm.
+    let golden = (5f64.sqrt() - 1.0) / 2.0;
+    let [mut low, mut high] = TEMPERATURES.map(f64::ln);
+    let (mut left, mut right) = (high - golden * (high - low), low + golden * (high - low));
+    let (mut at_left, mut at_right) = (loss(left), loss(right));
+    for _ in 0..STEPS {
+        if at_left < at_right {
+            (high, right, at_right) = (right, left, at_left);
+            left = high - golden * (high - low);
+            at_left = loss(left);
+        } else {
+            (low, left, at_left) = (left, right, at_right);
+            right = low + golden * (high - low);
+            at_right = loss(right);
+        }
+    }
+    ((low + high) / 2.0).exp()
+}
+
+/// Expected calibration error: the mean distance between a score and how often it is right, over
+/// 15 equal bins of the top score.
+///
+/// Shapes: `scores` [samples, classes], `targets` [samples].
+pub fn expected_calibration_error(scores: &Tensor, targets: &Tensor) -> f64 {
+    let (confidence, predicted) = scores.to_kind(Kind::Double).max_dim(1, false);
+    let right = predicted.eq_tensor(targets).to_kind(Kind::Double);
+    let bin = (&confidence * BINS as f64).floor().clamp(0.0, (BINS - 1) as f64).to_kind(Kind::Int64);
+    // |sum of confidence - number right| per bin is its distance times its samples.
+    let gap =
+        Tensor::zeros([BINS], (Kind::Double, scores.device())).index_add(0, &bin, &(confidence - right));
+    gap.abs().sum(None).double_value(&[]) / targets.size()[0].max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two classes; three of four samples are right, with a logit of `margin` for the predicted one.
+    fn three_of_four(margin: f32) -> (Tensor, Tensor) {
+        let logits = Tensor::from_slice(&[margin, 0.0]).view([1, 2]).repeat([4, 1]);
+        (logits, Tensor::from_slice(&[0i64, 0, 0, 1]))
+    }
+
+    #[test]
+    fn temperature_makes_scores_as_sure_as_they_are_right() {
+        let (logits, targets) = three_of_four(6.0);
+        let temperature = fit_temperature(&logits, &targets);
+        // 75 % right is a logit of ln 3.
+        assert!((temperature - 6.0 / 3f64.ln()).abs() < 1e-4, "{temperature}");
+        let scores = (&logits / temperature).softmax(1, Kind::Float);
+        assert!(expected_calibration_error(&scores, &targets) < 1e-5);
+        let raw = expected_calibration_error(&logits.softmax(1, Kind::Float), &targets);
+        assert!((raw - (1.0 / (1.0 + (-6f64).exp()) - 0.75)).abs() < 1e-5, "{raw}");
+    }
+
+    #[test]
+    fn bins_do_not_cancel_each_other() {
+        // One sample sure and wrong, one unsure and right: 0.98 and 0.4 apart, not 0.29.
+        let scores = Tensor::from_slice(&[0.98f32, 0.02, 0.6, 0.4]).view([2, 2]);
+        let error = expected_calibration_error(&scores, &Tensor::from_slice(&[1i64, 0]));
+        assert!((error - (0.98 + 0.4) / 2.0).abs() < 1e-6, "{error}");
+    }
+}

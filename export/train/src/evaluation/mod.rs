@@ -1,0 +1,4 @@
+//! How good a model is, and how sure it may be.
+
+pub mod calibration;
+pub mod evaluate;

@@ -1,0 +1,137 @@
+//! Exit codes, after BSD's `sysexits.h`.
+
+use std::error::Error;
+use std::io;
+
+use cmpt_bundle::WriteError;
+
+use crate::commands::UsageError;
+use crate::data::error::DataError;
+use crate::evaluation::evaluate::EvaluateError;
+use crate::export::ExportError;
+use crate::training::checkpoint::CheckpointError;
+use crate::training::inputs::InputsError;
+use crate::training::metrics::MetricsError;
+use crate::training::trainer::TrainError;
+use crate::weights::WeightsError;
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// All went well.
+    Success = 0,
+    /// The command line is wrong.
+    Usage = 64,
+    /// Input data is not what it should be.
+    BadData = 65,
+    /// An input file is missing or unreadable.
+    NoInput = 66,
+    /// Something that is needed cannot be had, such as a speech synthesiser.
+    Unavailable = 69,
+    /// A defect of this program.
+    Internal = 70,
+    /// Output cannot be written.
+    Io = 74,
+    /// A signal stopped a run, which was saved and can be resumed. The shell's code for SIGINT.
+    Interrupted = 130,
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// The code of the outermost error in the chain that says what went wrong.
+pub fn of(error: &anyhow::Error) -> ExitCode {
+    error.chain().find_map(classify).unwrap_or(ExitCode::Internal)
+}
+
+fn classify(error: &(dyn Error + 'static)) -> Option<ExitCode> {
+    if error.is::<UsageError>() {
+        return Some(ExitCode::Usage);
+    }
+    if let Some(error) = error.downcast_ref::<TrainError>() {
+        return train(error);
+    }
+    if let Some(error) = error.downcast_ref::<EvaluateError>() {
+        return evaluate(error);
+    }
+    if let Some(error) = error.downcast_ref::<CheckpointError>() {
+        return Some(checkpoint(error));
+    }
+    if let Some(error) = error.downcast_ref::<DataError>() {
+        return Some(data(error));
+    }
+    if let Some(error) = error.downcast_ref::<WeightsError>() {
+        return Some(weights(error));
+    }
+    if let Some(error) = error.downcast_ref::<ExportError>() {
+        return Some(export(error));
+    }
+    if error.is::<InputsError>() {
+        return Some(ExitCode::BadData);
+    }
+    if error.is::<MetricsError>() || error.is::<io::Error>() {
+        return Some(ExitCode::Io);
+    }
+    None
+}
+
+fn train(error: &TrainError) -> Option<ExitCode> {
+    Some(match error {
+        TrainError::Empty | TrainError::Inputs(_) | TrainError::Diverged { .. } => ExitCode::BadData,
+        TrainError::Write { .. } | TrainError::Metrics(_) => ExitCode::Io,
+        TrainError::Resume { .. } | TrainError::NothingToResume { .. } | TrainError::Exists { .. } => {
+            ExitCode::Usage
+        }
+        TrainError::Data(error) => data(error),
+        TrainError::Evaluate(error) => return evaluate(error),
+        TrainError::Checkpoint(error) => checkpoint(error),
+    })
+}
+
+fn evaluate(error: &EvaluateError) -> Option<ExitCode> {
+    Some(match error {
+        EvaluateError::Data(error) => data(error),
+        EvaluateError::Inputs(_) | EvaluateError::Empty { .. } => ExitCode::BadData,
+    })
+}
+
+fn checkpoint(error: &CheckpointError) -> ExitCode {
+    match error {
+        CheckpointError::Read { .. } => ExitCode::NoInput,
+        CheckpointError::Json { .. } | CheckpointError::Model { .. } | CheckpointError::Encoder { .. } => {
+            ExitCode::BadData
+        }
+        CheckpointError::Write { .. } => ExitCode::Io,
+        CheckpointError::Weights(error) => weights(error),
+    }
+}
+
+fn weights(error: &WeightsError) -> ExitCode {
+    match error {
+        WeightsError::Read { .. } | WeightsError::Missing { .. } | WeightsError::Shape { .. } => {
+            ExitCode::BadData
+        }
+        WeightsError::Write { .. } => ExitCode::Io,
+    }
+}
+
+fn export(error: &ExportError) -> ExitCode {
+    match error {
+        ExportError::Write(WriteError::Exists { .. } | WriteError::Io { .. }) => ExitCode::Io,
+        ExportError::Write(_) | ExportError::Graph(_) => ExitCode::BadData,
+        ExportError::Torch(_) => ExitCode::Internal,
+    }
+}
+
+fn data(error: &DataError) -> ExitCode {
+    match error {
+        DataError::Read { .. } => ExitCode::NoInput,
+        DataError::Malformed { .. } | DataError::Unusable { .. } => ExitCode::BadData,
+        DataError::Write { .. } | DataError::Exists { .. } => ExitCode::Io,
+        DataError::Run { .. } | DataError::Failed { .. } => ExitCode::Unavailable,
+    }
+}

@@ -1,0 +1,116 @@
+//! Metrics of a run: one JSON object a line in `metrics.jsonl`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use cmpt_bundle::manifest::Pattern;
+use serde::{Deserialize, Serialize};
+
+/// One line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Means over the last steps.
+    Train {
+        /// Steps that are done.
+        step: usize,
+        /// Epoch from 0.
+        epoch: usize,
+        /// Loss of equation 7.
+        loss: f64,
+        /// Its alignment part, before the weight.
+        alignment: f64,
+        /// Learning rate of the last step.
+        learning_rate: f64,
+        /// Samples a second.
+        samples_per_s: f64,
+    },
+    /// Figures on validation data after an epoch.
+    Validation {
+        /// Steps that are done.
+        step: usize,
+        /// Epoch from 0.
+        epoch: usize,
+        /// Mean accuracy over patterns.
+        score: f64,
+        /// Figures per pattern.
+        patterns: Vec<Pattern>,
+    },
+}
+
+impl Event {
+    fn step(&self) -> usize {
+        match self {
+            Self::Train { step, .. } | Self::Validation { step, .. } => *step,
+        }
+    }
+}
+
+/// Why metrics could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("write {}", path.display())]
+pub struct MetricsError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// An open `metrics.jsonl`.
+pub struct Metrics {
+    path: PathBuf,
+    file: File,
+}
+
+impl Metrics {
+    /// Continues `path` after `step`: lines of later steps, which a killed run wrote after its last
+    /// checkpoint, are removed.
+    pub fn open(path: &Path, step: usize) -> Result<Self, MetricsError> {
+        let open = || {
+            let lines = match fs::read_to_string(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+                text => text?,
+            };
+            let kept = lines.lines().filter(|line| {
+                // A line cut short by a kill is no event.
+                serde_json::from_str::<Event>(line).is_ok_and(|event| event.step() <= step)
+            });
+            fs::write(path, kept.map(|line| format!("{line}\n")).collect::<String>())?;
+            OpenOptions::new().append(true).open(path)
+        };
+        match open() {
+            Ok(file) => Ok(Self { path: path.into(), file }),
+            Err(source) => Err(MetricsError { path: path.into(), source }),
+        }
+    }
+
+    /// Adds a line.
+    pub fn write(&mut self, event: &Event) -> Result<(), MetricsError> {
+        let mut line = serde_json::to_string(event).expect("events have string keys only");
+        line.push('\n');
+        let written = self.file.write_all(line.as_bytes());
+        written.map_err(|source| MetricsError { path: self.path.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resuming_forgets_what_came_after_the_checkpoint() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.jsonl");
+        let event = |step| Event::Validation { step, epoch: 0, score: 0.5, patterns: Vec::new() };
+        let mut metrics = Metrics::open(&path, 0).unwrap();
+        for step in [10, 20, 30] {
+            metrics.write(&event(step)).unwrap();
+        }
+        fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"event\":\"tr").unwrap();
+        Metrics::open(&path, 20).unwrap().write(&event(21)).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let events: Vec<Event> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(events, [event(10), event(20), event(21)]);
+    }
+}

@@ -1,0 +1,109 @@
+//! Named tensors: what a checkpoint holds and what networks borrow.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tch::{Device, Kind, TchError, Tensor, no_grad};
+
+use crate::encoder::spec::{Init, Parameter};
+
+/// Standard deviation of [`Init::Normal`].
+const INIT_STD: f64 = 0.02;
+
+/// Tensors by name.
+pub type Tensors = BTreeMap<String, Tensor>;
+
+/// Why weights could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// A file that is no safetensors, or cannot be read.
+    #[error("read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: TchError,
+    },
+    /// A file that cannot be written.
+    #[error("write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: TchError,
+    },
+    /// A tensor that should be there is not.
+    #[error("read {}: no tensor {name}", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
+    /// A tensor has the wrong shape.
+    #[error("read {}: tensor {name} has shape {found:?}, expected {expected:?}", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<i64>,
+        /// The shape the model needs.
+        expected: Vec<i64>,
+    },
+}
+
+/// A fresh tensor for `parameter`, drawn from libtorch's generator.
+pub fn init(parameter: &Parameter, device: Device) -> Tensor {
+    let shape = dimensions(&parameter.shape);
+    let options = (Kind::Float, device);
+    match parameter.init {
+        Init::Zeros => Tensor::zeros(&shape, options),
+        Init::Ones => Tensor::ones(&shape, options),
+        Init::Normal => Tensor::zeros(&shape, options).normal_(0.0, INIT_STD),
+        Init::FanIn => {
+            let inputs: i64 = shape[1..].iter().product();
+            let bound = 1.0 / (inputs as f64).sqrt();
+            Tensor::zeros(&shape, options).uniform_(-bound, bound)
+        }
+    }
+}
+
+/// Overwrites each of `wanted` with the tensor of the same name in the safetensors file `path`.
+/// Other tensors of the file are ignored.
+///
+/// Errors: [`WeightsError::Read`], [`WeightsError::Missing`], [`WeightsError::Shape`].
+pub fn load(path: &Path, wanted: &Tensors) -> Result<(), WeightsError> {
+    let read = |source| WeightsError::Read { path: path.into(), source };
+    let found: Tensors = Tensor::read_safetensors(path).map_err(read)?.into_iter().collect();
+    for (name, tensor) in wanted {
+        let Some(value) = found.get(name) else {
+            return Err(WeightsError::Missing { path: path.into(), name: name.clone() });
+        };
+        if value.size() != tensor.size() {
+            return Err(WeightsError::Shape {
+                path: path.into(),
+                name: name.clone(),
+                found: value.size(),
+                expected: tensor.size(),
+            });
+        }
+        no_grad(|| tensor.shallow_clone().f_copy_(value)).map_err(read)?;
+    }
+    Ok(())
+}
+
+/// Writes `tensors` as safetensors.
+///
+/// Errors: [`WeightsError::Write`].
+pub fn save(path: &Path, tensors: &Tensors) -> Result<(), WeightsError> {
+    let named: Vec<_> = tensors.iter().map(|(name, tensor)| (name, tensor.contiguous())).collect();
+    Tensor::write_safetensors(&named, path)
+        .map_err(|source| WeightsError::Write { path: path.into(), source })
+}
+
+/// `shape` as libtorch counts.
+pub fn dimensions(shape: &[usize]) -> Vec<i64> {
+    shape.iter().map(|size| *size as i64).collect()
+}
