@@ -197,3 +197,52 @@ impl PictureTimeline {
         sorted.get(sorted.len() / 2).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timeline(length_ms: u64, hop_ms: u64) -> PictureTimeline {
+        let spec = PictureSpec { edge: 2, mean: vec![0.0], std: vec![1.0] };
+        let schedule = WindowSchedule {
+            length: Duration::from_millis(length_ms),
+            hop: Duration::from_millis(hop_ms),
+            lateness: Duration::ZERO,
+        };
+        PictureTimeline::new(&spec, 3, VideoThresholds::default(), &schedule).unwrap()
+    }
+
+    /// Ten seconds at 30 frames a second; how many pictures then keep their pixels.
+    fn pixels_kept(mut timeline: PictureTimeline) -> usize {
+        let limits = Limits { settled: Timestamp::ZERO, horizon: Timestamp::from_millis(10_000) };
+        for n in 0..300 {
+            let at = Timestamp::from_millis(n * 1000 / 30);
+            let frame = Frame { at, width: 2, height: 2, rgb: vec![n as u8; 12] };
+            assert!(timeline.push(frame, limits).is_ok());
+        }
+        timeline.pictures.iter().filter(|picture| matches!(picture.content, Content::Pixels(_))).count()
+    }
+
+    #[test]
+    fn only_pictures_that_a_window_takes_keep_their_pixels() {
+        // Three of each of ten windows; the latest, whose successor is unknown; and each window's first
+        // while it could have been the only one.
+        assert_eq!(pixels_kept(timeline(1000, 1000)), 30 + 1);
+        assert_eq!(pixels_kept(timeline(10_000, 10_000)), 3 + 1);
+        // Windows that start a third apart take the same pictures.
+        assert!(pixels_kept(timeline(900, 300)) <= 36);
+    }
+
+    #[test]
+    fn pictures_are_forgotten_once_no_window_needs_them() {
+        let mut timeline = timeline(1000, 1000);
+        let limits = Limits { settled: Timestamp::ZERO, horizon: Timestamp::from_millis(10_000) };
+        for ms in [0, 400, 900, 1400] {
+            let frame = Frame { at: Timestamp::from_millis(ms), width: 2, height: 2, rgb: vec![9; 12] };
+            assert!(timeline.push(frame, limits).is_ok());
+        }
+        timeline.discard_before(Timestamp::from_millis(1000));
+        let kept: Vec<i64> = timeline.pictures.iter().map(|picture| picture.at.as_millis()).collect();
+        assert_eq!(kept, [900, 1400], "the one before the window reaches into it");
+    }
+}
