@@ -31,7 +31,7 @@ pub enum WriteError {
         found: String,
     },
     /// The file system refused.
-    #[error("write {}: {source}", path.display())]
+    #[error("write {}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -39,10 +39,10 @@ pub enum WriteError {
         source: io::Error,
     },
     /// The manifest cannot be written as JSON.
-    #[error("write {MANIFEST}: {0}")]
+    #[error("write {MANIFEST}")]
     Json(#[from] serde_json::Error),
     /// A golden tensor's values do not fill its shape.
-    #[error("write golden tensors: {0}")]
+    #[error("write golden tensors")]
     Golden(#[from] safetensors::SafeTensorError),
     /// What was written would not open.
     #[error(transparent)]

@@ -48,7 +48,7 @@ impl Graph {
     }
 
     /// Two-dimensional convolution without padding: `x` [batch, channels, rows, columns], `kernel`
-    /// [maps, channels, kernel rows, kernel columns], `bias` [maps] -> [batch, maps, rows, columns].
+    /// [maps, channels, kernel rows, kernel columns], `bias` `[maps]` -> [batch, maps, rows, columns].
     pub fn conv(
         &mut self,
         x: Value,
@@ -153,7 +153,7 @@ impl Graph {
         self.node("Softmax", &[x], shape, [("axis", Attribute::Int(-1))])
     }
 
-    /// Layer normalisation over the last dimension: `x` [..., n], `weight` and `bias` [n].
+    /// Layer normalisation over the last dimension: `x` [..., n], `weight` and `bias` `[n]`.
     pub fn layer_norm(
         &mut self,
         x: Value,
