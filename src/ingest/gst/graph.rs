@@ -121,8 +121,8 @@ impl Graph {
         self.tails.iter().find(|tail| !tail.entry.is_linked()).map(|tail| &tail.output)
     }
 
-    /// `uridecodebin`, because its `no-more-pads` says when a wanted stream is not there, for a muxed
-    /// file as for the separate streams of RTSP; `uridecodebin3` of 1.22 has no such signal.
+    /// `uridecodebin`, because its `no-more-pads` tells when a wanted stream is not there;
+    /// `uridecodebin3` never emitted it in GStreamer 1.22, and simply stays silent.
     fn link_uri(&self, pipeline: &gst::Pipeline, uri: &str) -> Result<(), SourceError> {
         let decode = element("uridecodebin")?;
         decode.set_property("uri", full_uri(uri)?);
@@ -247,8 +247,11 @@ fn video_caps(width: u32, height: u32) -> gst::Caps {
 
 fn set_up_source(source: &gst::Element) {
     if source.factory().is_some_and(|factory| factory.name() == "rtspsrc") {
+        let location: Option<String> = source.property("location");
         // TCP passes firewalls and loses nothing; who wants UDP says rtspu://.
-        source.set_property_from_str("protocols", "tcp");
+        if !location.is_some_and(|location| location.starts_with("rtspu://")) {
+            source.set_property_from_str("protocols", "tcp");
+        }
         source.set_property("latency", RTSP_LATENCY_MS);
         source.set_property("tcp-timeout", RTSP_TIMEOUT_US);
     }

@@ -170,7 +170,7 @@ impl Player {
 
     fn set_state(&self, state: gst::State) -> Result<gst::StateChangeSuccess, SourceError> {
         self.pipeline.set_state(state).map_err(|failure| {
-            let report = self.bus.timed_pop_filtered(gst::ClockTime::ZERO, &[gst::MessageType::Error]);
+            let report = self.bus.pop_filtered(&[gst::MessageType::Error]);
             match report.as_ref().map(|message| message.view()) {
                 Some(MessageView::Error(report)) => self.error(report, None),
                 _ => SourceError::Element { media: self.spec.media.clone(), message: failure.to_string() },
