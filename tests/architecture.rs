@@ -97,6 +97,16 @@ fn core_reads_no_clock_and_touches_no_file_socket_or_thread() {
 }
 
 #[test]
+fn channels_of_the_daemon_are_bounded() {
+    for (path, source) in sources("src") {
+        let (code, _) = source.split_once("#[cfg(test)]").unwrap_or((&source, ""));
+        for channel in ["unbounded", "std::sync::mpsc::channel", "std::sync::mpsc::{"] {
+            assert!(!code.contains(channel), "{} uses {channel}", path.display());
+        }
+    }
+}
+
+#[test]
 fn each_feature_of_the_daemon_stands_at_its_mod_and_at_the_factory() {
     let daemon = METADATA.members().find(|package| package.name == "cmpt").expect("the root package");
     for feature in daemon.features.keys().filter(|feature| *feature != "default") {
