@@ -1,0 +1,96 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::ingest::DropSpec;
+
+/// Labels from live sensors, through dropouts.
+#[derive(Debug, Parser)]
+#[command(name = "cmptd", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Label the configured streams until a signal ends it.
+    Run {
+        /// Configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Check a configuration and its bundle, and report everything that is wrong.
+    Check {
+        /// Configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Label recorded media as a stream would be, one JSON object a line.
+    Replay(ReplayArgs),
+    /// Measure latency per stage and throughput, as JSON.
+    Bench(BenchArgs),
+    /// Look at a model bundle.
+    #[command(subcommand)]
+    Bundle(BundleCommand),
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, clap::Args)]
+pub struct ReplayArgs {
+    /// Configuration file: its model, thresholds and gate are used.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The stream to replay; may be left out if there is only one.
+    #[arg(long, value_name = "ID")]
+    pub stream: Option<String>,
+    /// Take a sensor away between two seconds of stream time; REASON is no_buffers, black, frozen or
+    /// silent.
+    #[arg(long = "drop", value_name = "MODALITY@FROM..TO[:REASON]")]
+    pub drops: Vec<DropSpec>,
+    /// At the pace of the media, through the live path.
+    #[arg(long)]
+    pub realtime: bool,
+    /// One file with all modalities, or one file for each source of the stream, in their order.
+    #[arg(required = true, value_name = "MEDIA")]
+    pub media: Vec<String>,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    /// Folder of the bundle.
+    #[arg(long, value_name = "DIR")]
+    pub bundle: PathBuf,
+    /// auto, cuda, cpu or tract.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// The ONNX Runtime library.
+    #[arg(long, value_name = "FILE")]
+    pub library: Option<PathBuf>,
+    /// Threads inside one operator.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+    /// Windows to measure, per path.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub windows: u32,
+}
+
+/// What to do with a bundle.
+#[derive(Debug, Subcommand)]
+pub enum BundleCommand {
+    /// Check every file and value.
+    Verify {
+        /// Folder of the bundle.
+        dir: PathBuf,
+    },
+    /// Print what it is, as JSON.
+    Info {
+        /// Folder of the bundle.
+        dir: PathBuf,
+    },
+}

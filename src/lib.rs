@@ -1,0 +1,20 @@
+//! The daemon's library: all I/O of cmpt lives here; `main.rs` only composes it.
+
+pub mod backoff;
+pub mod bench;
+pub mod bundle_command;
+pub mod check;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod exit_code;
+pub mod failure;
+pub mod health;
+pub mod inference;
+pub mod ingest;
+pub mod labeller;
+pub mod model;
+pub mod pipeline;
+pub mod publish;
+pub mod replay;
+pub mod supervisor;

@@ -1,0 +1,433 @@
+//! `cmptd replay`: recorded media through the same assembler, engine and gate as a live stream.
+//!
+//! Time is the media's own, so that the outcome depends on nothing else; with `--realtime` it is the
+//! clock's, and the media goes through the live [`Pipeline`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cmpt_core::assembler::{Assembler, DueWindow, Event, StreamSpec};
+use cmpt_core::dropout::SourceEvent;
+use cmpt_core::modality::ModalityId;
+use cmpt_core::samples::Sample;
+use cmpt_core::time::Timestamp;
+use cmpt_core::window::WindowSchedule;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::ReplayArgs;
+use crate::config::{Config, StreamPlan, output};
+use crate::failure::Failure;
+use crate::inference::{self, Inference, InferenceHandle, Worker, WorkerError};
+use crate::ingest::{
+    self, DropFilter, Format, Media, Output, Pace, Replay, SourceError, SourceMessage, SourceSpec,
+    StreamClock,
+};
+use crate::labeller::{Facts, Labeller, Times, split};
+use crate::model::Model;
+use crate::pipeline::{self, Pipeline, StreamMessage, count, sensor_message};
+use crate::publish::payload::Sensor;
+use crate::publish::stdout::Stdout;
+use crate::publish::{self, Message, Outlet, PublishError, Publisher, WhenFull};
+
+/// What stands for the run of a daemon in replayed labels, so that they are always the same.
+const BOOT_ID: &str = "replay";
+
+/// Runs the command.
+pub async fn run(args: ReplayArgs) -> Result<(), Failure> {
+    let config = Config::load(&args.config)?;
+    let model = Arc::new(Model::open(&config.bundle)?);
+    let plan = choose(config.plan(&model)?, args.stream.as_deref())?;
+    let (sources, outputs) = sources(&plan, &model, &args.media)?;
+    let filter = DropFilter::new(&args.drops, &outputs)?;
+    let sources = sources.into_iter().map(ingest::open).collect::<Result<Vec<_>, _>>()?;
+
+    let engine = config.engine.clone();
+    let graphs = model.graphs();
+    let worker = Worker::start(Arc::clone(&model), move || inference::open(&engine, &graphs)).await?;
+    let publisher: Box<dyn Publisher> = Box::new(Stdout::new(std::io::stdout()));
+    let (messages, inbox) = mpsc::channel(publish::INBOX);
+    let outlet = Outlet::new(vec![(publisher.name(), messages)], WhenFull::Wait);
+    let mut writing = tokio::spawn(publisher.run(inbox));
+
+    let clock = StreamClock::start();
+    let feeds = sources.iter().map(|source| source.start(&clock)).collect();
+    let stage = Stage {
+        replay: Replay::new(feeds, filter),
+        spec: plan.spec,
+        labeller: Labeller::new(&config.node, &plan.id, BOOT_ID, model),
+        outputs,
+        inference: worker.handle(),
+        outlet,
+    };
+    let realtime = args.realtime;
+    let playing = async move { if realtime { stage.play_live().await } else { stage.play().await } };
+    tokio::select! {
+        played = playing => {
+            played?;
+            written(writing.await)?;
+        }
+        // Without a reader there is no use in going on.
+        ended = &mut writing => written(ended)?,
+    }
+    worker.join().await;
+    Ok(())
+}
+
+/// A replay that is ready to be played.
+pub struct Stage {
+    /// The samples.
+    pub replay: Replay,
+    /// Windows, front ends and thresholds.
+    pub spec: StreamSpec,
+    /// What makes the labels.
+    pub labeller: Labeller,
+    /// What each modality's samples are.
+    pub outputs: Vec<Output>,
+    /// The inference thread.
+    pub inference: InferenceHandle,
+    /// The publishers.
+    pub outlet: Outlet,
+}
+
+impl Stage {
+    /// Plays as fast as inference goes, in the media's own time. Errors: a source failed, or the
+    /// engine.
+    pub async fn play(mut self) -> Result<(), Failure> {
+        let schedule = self.spec.schedule;
+        let mut player = Player {
+            assembler: Assembler::new(self.spec).expect("a plan can be assembled"),
+            schedule,
+            labeller: self.labeller,
+            inference: self.inference,
+            outlet: self.outlet,
+            ahead: None,
+        };
+        let mut extent = Extent::new(&self.outputs);
+        let mut now = Timestamp::ZERO;
+        while let Some(message) = self.replay.recv().await {
+            match message {
+                SourceMessage::Sample { modality, sample } => {
+                    // The start, not the end: every sample before it has been handled, so no window is
+                    // due that something is still to come for.
+                    now = now.max(sample.at());
+                    player.advance(now).await?;
+                    for modality in extent.overdue(now, schedule.length) {
+                        player.assembler.handle_source(now, modality, SourceEvent::Eos);
+                    }
+                    extent.saw(modality, &sample);
+                    player.assembler.handle_sample(now, modality, sample);
+                    player.poll().await?;
+                }
+                SourceMessage::Ended { modality } => extent.ended(modality),
+                SourceMessage::Failed(error) => return Err(error.into()),
+                SourceMessage::Started => {}
+            }
+        }
+        if let Some(last) = extent.windows(&schedule).checked_sub(1) {
+            player.advance(schedule.due(last)).await?;
+            player.assembler.handle_timeout(schedule.due(last));
+            player.poll().await?;
+        }
+        player.settle().await
+    }
+
+    /// Plays at the pace of the media through the live pipeline.
+    pub async fn play_live(mut self) -> Result<(), Failure> {
+        self.replay.prerolled().await;
+        let clock = StreamClock::start();
+        self.replay.pace(clock);
+        let (messages, inbox) = mpsc::channel(pipeline::INBOX);
+        // Nobody watches: the progress of a replay is on standard output.
+        let (progress, _) = mpsc::channel(1);
+        let schedule = self.spec.schedule;
+        let pipeline = Pipeline::new(pipeline::Parts {
+            index: 0,
+            clock,
+            inbox,
+            assembler: Assembler::new(self.spec).expect("a plan can be assembled"),
+            labeller: self.labeller,
+            inference: self.inference,
+            outlet: self.outlet,
+            progress,
+            shutdown: CancellationToken::new(),
+        });
+        let extent = Extent::new(&self.outputs);
+        let (fed, run) = tokio::join!(feed(self.replay, extent, schedule, messages), pipeline.run());
+        run?;
+        Ok(fed?)
+    }
+}
+
+/// Hands the samples of a paced replay to a pipeline, then its end.
+async fn feed(
+    mut replay: Replay,
+    mut extent: Extent,
+    schedule: WindowSchedule,
+    messages: mpsc::Sender<StreamMessage>,
+) -> Result<(), SourceError> {
+    // A send fails only when the pipeline has failed, which is then the error that is told.
+    while let Some(message) = replay.recv().await {
+        match message {
+            SourceMessage::Sample { modality, sample } => {
+                for modality in extent.overdue(sample.at(), schedule.length) {
+                    let ended = StreamMessage::Source { modality, event: SourceEvent::Eos };
+                    let _ = messages.send(ended).await;
+                }
+                extent.saw(modality, &sample);
+                let _ = messages.send(StreamMessage::Sample { modality, sample }).await;
+            }
+            SourceMessage::Ended { modality } => extent.ended(modality),
+            SourceMessage::Failed(error) => return Err(error),
+            SourceMessage::Started => {}
+        }
+    }
+    let _ = messages.send(StreamMessage::Finish { windows: extent.windows(&schedule) }).await;
+    // The pipeline ends after its last window, not when nobody speaks to it any more.
+    messages.closed().await;
+    Ok(())
+}
+
+/// The pipeline of a replay. While one window is at the engine the next is assembled; never two, so
+/// that each is a batch of its own and its numbers are always the same.
+struct Player {
+    assembler: Assembler,
+    schedule: WindowSchedule,
+    labeller: Labeller,
+    inference: InferenceHandle,
+    outlet: Outlet,
+    ahead: Option<(Facts, JoinHandle<Result<Inference, WorkerError>>)>,
+}
+
+impl Player {
+    /// Lets time pass up to, but not including, `now`, window by window.
+    async fn advance(&mut self, now: Timestamp) -> Result<(), WorkerError> {
+        while let Some(at) = self.assembler.poll_timeout().filter(|at| *at < now) {
+            self.assembler.handle_timeout(at);
+            self.poll().await?;
+        }
+        Ok(())
+    }
+
+    async fn poll(&mut self) -> Result<(), WorkerError> {
+        while let Some(event) = self.assembler.poll_event() {
+            match event {
+                Event::Sensor { modality, state, at } => {
+                    let sensor = Sensor::new(state, at.as_millis());
+                    self.outlet.send(sensor_message(&self.labeller, modality, sensor)).await;
+                }
+                Event::Window(window) => self.window(window).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn window(&mut self, window: DueWindow) -> Result<(), WorkerError> {
+        let (facts, parts) = split(window);
+        self.finish_ahead().await?;
+        match parts {
+            Some(parts) => {
+                let inference = self.inference.clone();
+                self.ahead = Some((facts, tokio::spawn(async move { inference.infer(0, parts).await })));
+            }
+            None => self.publish(&facts, None).await,
+        }
+        Ok(())
+    }
+
+    async fn finish_ahead(&mut self) -> Result<(), WorkerError> {
+        if let Some((facts, inferring)) = self.ahead.take() {
+            let inference = inferring.await.expect("waiting for inference does not panic")?;
+            self.publish(&facts, Some(&inference)).await;
+        }
+        Ok(())
+    }
+
+    async fn publish(&mut self, facts: &Facts, inference: Option<&Inference>) {
+        let times = Times {
+            start_ms: facts.start.as_millis(),
+            end_ms: facts.end.as_millis(),
+            published_ms: (facts.end + self.schedule.lateness).as_millis(),
+        };
+        let label = self.labeller.label(facts, inference, times);
+        count(&label);
+        self.outlet.send(Message::Label(Arc::new(label))).await;
+    }
+
+    async fn settle(mut self) -> Result<(), Failure> {
+        Ok(self.finish_ahead().await?)
+    }
+}
+
+/// How far the media reaches, by modality.
+struct Extent {
+    sensors: Vec<Reach>,
+}
+
+struct Reach {
+    output: Output,
+    /// End of the latest sample. A picture is taken to last as long as the one before it.
+    end: Timestamp,
+    latest: Option<Timestamp>,
+    ended: bool,
+}
+
+impl Extent {
+    fn new(outputs: &[Output]) -> Self {
+        let reach = |output: &Output| Reach {
+            output: output.clone(),
+            end: Timestamp::ZERO,
+            latest: None,
+            ended: false,
+        };
+        Self { sensors: outputs.iter().map(reach).collect() }
+    }
+
+    fn saw(&mut self, modality: ModalityId, sample: &Sample) {
+        let Some(reach) = self.sensors.iter_mut().find(|reach| reach.output.modality == modality) else {
+            return;
+        };
+        let at = sample.at();
+        let lasts = match (sample, reach.output.format) {
+            (Sample::Audio(block), Format::Audio { rate_hz }) => {
+                Duration::from_secs_f64(block.samples.len() as f64 / f64::from(rate_hz))
+            }
+            _ => reach.latest.map_or(Duration::ZERO, |latest| at.saturating_since(latest)),
+        };
+        reach.latest = Some(at);
+        reach.end = reach.end.max(at + lasts);
+    }
+
+    fn ended(&mut self, modality: ModalityId) {
+        for reach in self.sensors.iter_mut().filter(|reach| reach.output.modality == modality) {
+            reach.ended = true;
+        }
+    }
+
+    /// Modalities that ended more than half a window before `now`, each once: the others go on without
+    /// them. An end closer to that of the media is only its ragged edge.
+    fn overdue(&mut self, now: Timestamp, window: Duration) -> Vec<ModalityId> {
+        let over = self.sensors.iter_mut().filter(|reach| reach.ended && now > reach.end + window / 2);
+        over.map(|reach| {
+            reach.ended = false;
+            reach.output.modality
+        })
+        .collect()
+    }
+
+    /// How many windows the media holds: a last one that it misses by less than half a hop counts.
+    fn windows(&self, schedule: &WindowSchedule) -> u64 {
+        let end = self.sensors.iter().map(|reach| reach.end).max().unwrap_or_default();
+        (0..).take_while(|seq| schedule.end(*seq) <= end + schedule.hop / 2).count() as u64
+    }
+}
+
+fn choose(plans: Vec<StreamPlan>, id: Option<&str>) -> Result<StreamPlan, Failure> {
+    let ids = plans.iter().map(|plan| plan.id.clone()).collect::<Vec<_>>().join(", ");
+    let count = plans.len();
+    let mut candidates = plans.into_iter().filter(|plan| id.is_none_or(|id| id == plan.id));
+    match (candidates.next(), id) {
+        (Some(plan), Some(_)) => Ok(plan),
+        (Some(plan), None) if count == 1 => Ok(plan),
+        (_, Some(id)) => Err(Failure::Usage(format!("replay stream `{id}`: the configuration has {ids}"))),
+        (_, None) => {
+            Err(Failure::Usage(format!("replay one of several streams: expected --stream with one of {ids}")))
+        }
+    }
+}
+
+/// What is played in place of the stream's sources.
+fn sources(
+    plan: &StreamPlan,
+    model: &Model,
+    media: &[String],
+) -> Result<(Vec<SourceSpec>, Vec<Output>), Failure> {
+    let ids = (0..model.manifest().modalities.len()).map(ModalityId);
+    let provided = plan.sources.iter().flat_map(|source| &source.outputs);
+    let provided: Vec<_> = provided.map(|output| output.modality).collect();
+    let all: Vec<Output> = ids.filter(|id| provided.contains(id)).map(|id| output(model, id)).collect();
+    let groups = match (media.len(), plan.sources.len()) {
+        (1, _) => vec![all.clone()],
+        (files, sources) if files == sources => {
+            plan.sources.iter().map(|source| source.outputs.clone()).collect()
+        }
+        (files, sources) => {
+            return Err(Failure::Usage(format!(
+                "replay {files} files on stream `{}`: expected one file, or one for each of its {sources} sources",
+                plan.id
+            )));
+        }
+    };
+    let specs = media.iter().zip(groups).map(|(media, outputs)| SourceSpec {
+        media: Media::Uri(media.clone()),
+        outputs,
+        pace: Pace::Replay,
+        stall_after: SourceSpec::STALL_AFTER,
+    });
+    Ok((specs.collect(), all))
+}
+
+fn written(ended: Result<Result<(), PublishError>, tokio::task::JoinError>) -> Result<(), Failure> {
+    ended.map_err(|_| Failure::Task { task: "stdout" })??;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use cmpt_core::samples::{AudioBlock, Frame};
+
+    use super::*;
+
+    const AUDIO: ModalityId = ModalityId(0);
+    const VIDEO: ModalityId = ModalityId(1);
+
+    fn extent() -> Extent {
+        Extent::new(&[
+            Output { modality: AUDIO, name: "audio".into(), format: Format::Audio { rate_hz: 1000 } },
+            Output { modality: VIDEO, name: "video".into(), format: Format::Video { max_edge: 240 } },
+        ])
+    }
+
+    fn see_sound_until(extent: &mut Extent, end_ms: i64) {
+        let block = AudioBlock { at: Timestamp::from_millis(end_ms - 20), samples: vec![0.0; 20] };
+        extent.saw(AUDIO, &Sample::Audio(block));
+    }
+
+    fn see_picture(extent: &mut Extent, at_ms: i64) {
+        let at = Timestamp::from_millis(at_ms);
+        extent.saw(VIDEO, &Sample::Frame(Frame { at, width: 0, height: 0, rgb: vec![] }));
+    }
+
+    #[test]
+    fn a_ragged_end_neither_loses_nor_adds_a_window() {
+        let second = Duration::from_secs(1);
+        let schedule = WindowSchedule { length: second, hop: second, lateness: Duration::from_millis(200) };
+        for (end_ms, windows) in [(499_970, 500), (500_000, 500), (500_020, 500), (400, 0), (600, 1)] {
+            let mut extent = extent();
+            see_sound_until(&mut extent, end_ms);
+            assert_eq!(extent.windows(&schedule), windows, "{end_ms} ms");
+        }
+    }
+
+    #[test]
+    fn the_last_picture_lasts_as_long_as_the_one_before() {
+        let second = Duration::from_secs(1);
+        let schedule = WindowSchedule { length: second, hop: second / 10, lateness: Duration::ZERO };
+        let mut extent = extent();
+        see_picture(&mut extent, 800);
+        see_picture(&mut extent, 900);
+        assert_eq!(extent.windows(&schedule), 1);
+    }
+
+    #[test]
+    fn a_modality_that_ends_early_is_told_once_and_one_that_ends_with_the_media_never() {
+        let second = Duration::from_secs(1);
+        let mut extent = extent();
+        see_sound_until(&mut extent, 1000);
+        extent.ended(AUDIO);
+        assert!(extent.overdue(Timestamp::from_millis(1500), second).is_empty());
+        assert_eq!(extent.overdue(Timestamp::from_millis(1501), second), [AUDIO]);
+        assert!(extent.overdue(Timestamp::from_millis(1600), second).is_empty());
+    }
+}
