@@ -95,7 +95,7 @@ $(mnist): | packages
 
 # --- build and run ---------------------------------------------------------------------------------
 
-# cmptd finds ONNX Runtime beside its binary.
+# cmptd finds ONNX Runtime beside its binary, and so do the tests.
 define link-onnxruntime
 	ln -sfn $(abspath .onnxruntime/onnxruntime/capi/libonnxruntime.so.$(ONNXRUNTIME)) $(1)/libonnxruntime.so
 endef
@@ -136,8 +136,9 @@ scripts:
 	shellcheck .ci/run scripts/* tests/*.sh
 
 unit:
-	mkdir -p $(TARGET)/debug
+	mkdir -p $(TARGET)/debug/deps
 	$(call link-onnxruntime,$(TARGET)/debug)
+	$(call link-onnxruntime,$(TARGET)/debug/deps)
 	$(CARGO) test $(everything)
 
 # The pure pipeline stands without GStreamer, ONNX Runtime and MQTT.
