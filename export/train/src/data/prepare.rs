@@ -85,9 +85,12 @@ pub struct Speech {
     /// What is said.
     #[arg(long)]
     vocabulary: Vocabulary,
-    /// Voices of eSpeak NG; all of Flite and Festival come on top.
+    /// Voices of eSpeak NG.
     #[arg(long, default_value_t = 300)]
     espeak_voices: usize,
+    /// Voices of Flite and Festival, evenly out of all [default: all]
+    #[arg(long)]
+    recorded_voices: Option<usize>,
     /// Every so many voices one is kept for validation.
     #[arg(long, default_value_t = 12)]
     validation_every: usize,
@@ -139,7 +142,9 @@ impl Speech {
     fn prepare(&self) -> Result<Store, DataError> {
         refuse_existing(&self.out)?;
         let words = self.vocabulary.words();
-        let mut voices = speech::recorded_voices();
+        let all = speech::recorded_voices();
+        let count = self.recorded_voices.unwrap_or(all.len()).min(all.len());
+        let mut voices: Vec<Voice> = (0..count).map(|index| all[index * all.len() / count].clone()).collect();
         voices.extend(speech::espeak_voices(self.espeak_voices, self.seed));
         let spoken = speak_all(&voices, words)?;
         let mut collected = Collector::new(&[audio()]);
