@@ -31,9 +31,12 @@ apt_demo := build-essential ca-certificates pkg-config python3 python3-pip \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
   gstreamer1.0-plugins-ugly gstreamer1.0-libav mosquitto mosquitto-clients asterisk-core-sounds-en-wav
 apt_test := python3-venv shellcheck systemd
+# What encoders are pretrained on: pictures that are not digits, and synthesisers that speak words.
+apt_train := dataset-fashion-mnist espeak-ng flite festival \
+  festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts
 
-.PHONY: help setup setup-test build demo bench lint test
-.PHONY: packages packages-test fmt clippy doc deny scripts unit features unit-file bundle
+.PHONY: help setup setup-test setup-train build demo bench lint test
+.PHONY: packages packages-test packages-train fmt clippy doc deny scripts unit features unit-file bundle
 
 help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -42,6 +45,8 @@ help: ## what can be made
 
 setup: packages $(onnxruntime) $(mnist) ## install what the daemon and the demo need
 setup-test: setup packages-test $(libtorch) $(check_venv) $(cargo_deny) ## and what the tests need: libtorch, linters
+
+setup-train: packages-train $(libtorch) ## and what the released model was trained with
 
 # Installs what is missing of the packages $(1). The machine is asked, not a stamp: it outlives a clone.
 define apt
@@ -54,6 +59,8 @@ packages:
 	$(call apt,$(apt_demo))
 packages-test:
 	$(call apt,$(apt_test))
+packages-train:
+	$(call apt,$(apt_train))
 
 # The C library out of the Python wheel; no Python package is used.
 $(onnxruntime): | packages
