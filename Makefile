@@ -133,7 +133,7 @@ fmt:
 clippy:
 	$(CARGO) clippy $(everything) --all-targets -- -D warnings
 doc:
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(everything) --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(everything) --no-deps
 
 # Not `advisories`: their database is a Git repository, and everything here comes out of package registries.
 deny:
