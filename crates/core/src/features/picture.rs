@@ -1,7 +1,8 @@
 //! Pictures as CLIP's processor prepares them: shortest edge resized, centre crop, normalise.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{InnerPixel, U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use serde::{Deserialize, Serialize};
 
 /// Parameters of the picture front end; data of the bundle manifest.
@@ -85,24 +86,16 @@ impl PictureFrontEnd {
         if rgb.len() != expected {
             return Err(PictureError::Bytes { width, height, found: rgb.len(), expected });
         }
+        let edge = self.spec.edge as u32;
         // Luma before resizing: a third of the work, and what PIL does with a grey picture.
-        let (pixels, pixel_type) = if self.spec.mean.len() == 1 {
+        let (resized, width, height) = if self.spec.mean.len() == 1 {
             self.luma.clear();
             self.luma.extend(rgb.as_chunks().0.iter().map(luma));
-            (self.luma.as_slice(), PixelType::U8)
+            resize::<U8>(&mut self.resizer, &self.luma, width, height, edge)
         } else {
-            (rgb, PixelType::U8x3)
+            resize::<U8x3>(&mut self.resizer, rgb, width, height, edge)
         };
-        let source = ImageRef::new(width, height, pixels, pixel_type).expect("size checked above");
-        let (new_width, new_height) = shortest_edge(width, height, self.spec.edge as u32);
-        // PIL's order of the two passes. It matters where a sharp edge overshoots, because bytes saturate
-        // in between; in one call the resizer would take the vertical pass first.
-        let mut narrowed = Image::new(new_width, height, pixel_type);
-        let mut resized = Image::new(new_width, new_height, pixel_type);
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-        self.resizer.resize(&source, &mut narrowed, &options).expect("pixel types are the same");
-        self.resizer.resize(&narrowed, &mut resized, &options).expect("pixel types are the same");
-        Ok(self.crop(resized.buffer(), new_width as usize, new_height as usize))
+        Ok(self.crop(&resized, width as usize, height as usize))
     }
 
     /// The centre of interleaved `pixels`, as normalised planes.
@@ -119,6 +112,24 @@ impl PictureFrontEnd {
         }
         planes
     }
+}
+
+/// `pixels` with the shortest edge at `edge`, and the new width and height. Generic, because the
+/// resizer's dynamic entry point compiles its kernels for every pixel type there is.
+fn resize<P>(resizer: &mut Resizer, pixels: &[u8], width: u32, height: u32, edge: u32) -> (Vec<u8>, u32, u32)
+where
+    P: PixelTrait + InnerPixel<Component = u8>,
+{
+    let source = TypedImageRef::<P>::from_buffer(width, height, pixels).expect("size checked by the caller");
+    let (new_width, new_height) = shortest_edge(width, height, edge);
+    // PIL's order of the two passes. It matters where a sharp edge overshoots, because bytes saturate
+    // in between; in one call the resizer would take the vertical pass first.
+    let mut narrowed = TypedImage::<P>::new(new_width, height);
+    let mut resized = TypedImage::<P>::new(new_width, new_height);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
+    resizer.resize_typed(&source, &mut narrowed, &options).expect("the whole source is resized");
+    resizer.resize_typed(&narrowed, &mut resized, &options).expect("the whole source is resized");
+    (P::components(resized.pixels()).to_vec(), new_width, new_height)
 }
 
 /// Size with the shortest edge at `edge`, the other rounded down as CLIP's processor does.
