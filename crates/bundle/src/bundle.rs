@@ -3,10 +3,13 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
+use tempfile::TempDir;
 
 use crate::MANIFEST;
+use crate::archive;
 use crate::digest;
 use crate::error::{BundleError, Problem, Problems};
 use crate::golden::Golden;
@@ -20,21 +23,35 @@ pub struct Bundle {
     manifest: Manifest,
     digest: String,
     golden: Golden,
+    /// Where an archive was unpacked to: goes when the last clone goes.
+    _unpacked: Option<Arc<TempDir>>,
 }
 
 impl Bundle {
-    /// Opens the bundle in folder `path` and checks all of it: format version, every value of the
-    /// manifest, size and digest of every file, presence and shape of every golden tensor.
+    /// Opens the bundle at `path` and checks all of it: format version, every value of the manifest,
+    /// size and digest of every file, presence and shape of every golden tensor. A `.tar.zst` is
+    /// unpacked to a temporary folder, which lasts as long as the bundle.
     ///
     /// Errors: [`BundleError::NotFound`] without a manifest there, else [`BundleError::Invalid`] with
     /// everything that is wrong.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, BundleError> {
-        let root = path.as_ref();
+        let path = path.as_ref();
+        if !path.is_file() {
+            return Self::open_folder(path, path);
+        }
+        let folder = archive::unpack(path)
+            .map_err(|problem| BundleError::Invalid { path: path.to_owned(), problems: problem.into() })?;
+        let bundle = Self::open_folder(path, folder.path())?;
+        Ok(Self { _unpacked: Some(Arc::new(folder)), ..bundle })
+    }
+
+    /// Opens folder `root`; errors call it `path`.
+    fn open_folder(path: &Path, root: &Path) -> Result<Self, BundleError> {
         let mut problems = Problems::default();
-        let Some(bytes) = read_manifest(root)? else {
-            return Err(BundleError::NotFound { path: absolute(root) });
+        let invalid = |problems: Problems| BundleError::Invalid { path: path.to_owned(), problems };
+        let Some(bytes) = read_manifest(root).map_err(|problem| invalid(problem.into()))? else {
+            return Err(BundleError::NotFound { path: absolute(path) });
         };
-        let invalid = |problems: Problems| BundleError::Invalid { path: root.to_owned(), problems };
         let manifest = parse_manifest(&bytes).map_err(|problem| invalid(problem.into()))?;
         validate(&manifest, &mut problems);
         let sound_manifest = problems.is_empty();
@@ -56,7 +73,8 @@ impl Bundle {
         if !problems.is_empty() {
             return Err(invalid(problems));
         }
-        Ok(Self { root: root.to_owned(), manifest, digest: digest::of_bytes(&bytes), golden })
+        let digest = digest::of_bytes(&bytes);
+        Ok(Self { root: root.to_owned(), manifest, digest, golden, _unpacked: None })
     }
 
     /// The manifest.
@@ -75,7 +93,7 @@ impl Bundle {
         &self.golden
     }
 
-    /// The folder.
+    /// The folder, or where the archive was unpacked to.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -96,14 +114,11 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// The bytes of the manifest, `None` if there is none.
-fn read_manifest(root: &Path) -> Result<Option<Vec<u8>>, BundleError> {
+fn read_manifest(root: &Path) -> Result<Option<Vec<u8>>, Problem> {
     match fs::read(root.join(MANIFEST)) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-        Err(source) => {
-            let problem = Problem::Read { file: MANIFEST.to_owned(), source };
-            Err(BundleError::Invalid { path: root.to_owned(), problems: problem.into() })
-        }
+        Err(source) => Err(Problem::Read { file: MANIFEST.to_owned(), source }),
     }
 }
 

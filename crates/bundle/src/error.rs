@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// There is no bundle at this path.
-    #[error("open bundle {}: no folder with a manifest.json there", path.display())]
+    #[error("open bundle {}: no folder with a manifest.json there, and no .tar.zst", path.display())]
     NotFound {
         /// The path that was tried, absolute where the system could say.
         path: PathBuf,
@@ -33,6 +33,22 @@ pub enum Problem {
         file: String,
         /// Why.
         source: io::Error,
+    },
+    /// A `.tar.zst` cannot be unpacked.
+    #[error("{file}: not a .tar.zst that can be unpacked: {source}")]
+    Archive {
+        /// The file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A `.tar.zst` has something in it that is neither folder nor file, or lies outside.
+    #[error("{file}: has {entry:?} in it, expected files and folders with plain relative paths")]
+    ArchiveEntry {
+        /// The file.
+        file: String,
+        /// What is in it.
+        entry: String,
     },
     /// The manifest is not JSON of the right form; `source` has line and column.
     #[error("manifest.json: `{field}`: {source}")]

@@ -1,12 +1,13 @@
 //! The model bundle: manifest, digests, golden inputs and outputs; opened by the daemon, written by
 //! the trainer.
 //!
-//! A bundle is a folder. [`Bundle::open`] checks all of it, so whoever holds a [`Bundle`] need not
+//! A bundle is a folder, or the same as one `.tar.zst`. [`Bundle::open`] checks all of it, so whoever holds a [`Bundle`] need not
 //! check again; [`BundleWriter`] makes a new one appear whole or not at all.
 //!
 //! **Architecture invariant.** Nothing here knows what runs a graph: an ONNX file is bytes with a
 //! digest.
 
+mod archive;
 mod bundle;
 mod digest;
 mod error;

@@ -105,7 +105,10 @@ fn a_folder_without_a_manifest_is_not_found() {
     }
     let error = Bundle::open("nowhere").unwrap_err().to_string();
     let tried = std::env::current_dir().unwrap().join("nowhere");
-    assert_eq!(error, format!("open bundle {}: no folder with a manifest.json there", tried.display()));
+    assert_eq!(
+        error,
+        format!("open bundle {}: no folder with a manifest.json there, and no .tar.zst", tried.display())
+    );
 }
 
 #[test]
