@@ -62,12 +62,38 @@ pub fn init(parameter: &Parameter, device: Device) -> Tensor {
         Init::Zeros => Tensor::zeros(&shape, options),
         Init::Ones => Tensor::ones(&shape, options),
         Init::Normal => Tensor::zeros(&shape, options).normal_(0.0, INIT_STD),
+        Init::Glorot => {
+            let inputs: i64 = shape[1..].iter().product();
+            let bound = (6.0 / (inputs + shape[0]) as f64).sqrt();
+            Tensor::zeros(&shape, options).uniform_(-bound, bound)
+        }
+        Init::SineCosine { class_tokens, grid } => {
+            let codes = sine_cosine(class_tokens, grid, parameter.shape[2]);
+            Tensor::from_slice(&codes).view(shape.as_slice()).to_device(device)
+        }
         Init::FanIn => {
             let inputs: i64 = shape[1..].iter().product();
             let bound = 1.0 / (inputs as f64).sqrt();
             Tensor::zeros(&shape, options).uniform_(-bound, bound)
         }
     }
+}
+
+/// Position codes, [class tokens + rows x columns, width]: a quarter of the width each for sine and
+/// cosine of the row, then of the column, at wavelengths from 2 pi to 20000 pi.
+fn sine_cosine(class_tokens: usize, [rows, columns]: [usize; 2], width: usize) -> Vec<f32> {
+    let waves = width / 4;
+    let mut codes = vec![0.0; (class_tokens + rows * columns) * width];
+    for (patch, code) in codes.chunks_exact_mut(width).skip(class_tokens).enumerate() {
+        for (axis, place) in [patch / columns, patch % columns].into_iter().enumerate() {
+            for wave in 0..waves {
+                let phase = place as f32 / 10_000f32.powf(wave as f32 / waves as f32);
+                let first = 2 * axis * waves + wave;
+                (code[first], code[first + waves]) = phase.sin_cos();
+            }
+        }
+    }
+    codes
 }
 
 /// Overwrites each of `wanted` with the tensor of the same name in the safetensors file `path`.

@@ -6,7 +6,7 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use fastrand::Rng;
 
-use super::effects::{log_uniform, uniform};
+use super::effects::uniform;
 
 /// Size of a frame of an avdigits stream.
 const FRAME: (usize, usize) = (320, 240);
@@ -51,12 +51,13 @@ impl PictureLoader {
 
     /// Features of the picture turned, bent, blurred and lit differently.
     pub fn load_augmented(&mut self, picture: Grey<'_>, rng: &mut Rng) -> Vec<f32> {
-        let mut values = distort(picture, rng);
+        let strength = rng.f32();
+        let mut values = distort(picture, strength, rng);
         if rng.u8(..4) == 0 {
             values = blur(&values, picture.width, uniform(rng, 0.1, 0.5));
         }
         let (gain, lift) = (uniform(rng, 0.7, 1.1), if rng.bool() { 0.0 } else { uniform(rng, 0.0, 16.0) });
-        let noise = if rng.bool() { 0.0 } else { uniform(rng, 0.0, 20.0) };
+        let noise = if rng.bool() { 0.0 } else { strength * uniform(rng, 0.0, 20.0) };
         let mut speck = || noise * (rng.f32() + rng.f32() - 1.0);
         let lit: Vec<u8> = values.iter().map(|value| (gain * value + lift + speck()) as u8).collect();
         // However the composer of a clip may enlarge.
@@ -88,12 +89,13 @@ impl PictureLoader {
 }
 
 /// Turned, sheared, scaled and shifted a little, by bilinear sampling.
-fn distort(picture: Grey<'_>, rng: &mut Rng) -> Vec<f32> {
+fn distort(picture: Grey<'_>, strength: f32, rng: &mut Rng) -> Vec<f32> {
     let (width, height) = (picture.width as f32, picture.height as f32);
-    let (sin, cos) = uniform(rng, -0.22, 0.22).sin_cos();
-    let shear = uniform(rng, -0.2, 0.2);
-    let (scale_x, scale_y) = (log_uniform(rng, 0.85, 1.18), log_uniform(rng, 0.85, 1.18));
-    let (shift_x, shift_y) = (uniform(rng, -0.08, 0.08) * width, uniform(rng, -0.08, 0.08) * height);
+    let mut within = |limit: f32| uniform(rng, -limit, limit) * strength;
+    let (sin, cos) = within(0.25).sin_cos();
+    let shear = within(0.2);
+    let (scale_x, scale_y) = (within(0.17).exp(), within(0.17).exp());
+    let (shift_x, shift_y) = (within(0.08) * width, within(0.08) * height);
     let at = |x: isize, y: isize| {
         let inside = (0..picture.width as isize).contains(&x) && (0..picture.height as isize).contains(&y);
         if inside { f32::from(picture.values[y as usize * picture.width + x as usize]) } else { 0.0 }

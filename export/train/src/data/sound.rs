@@ -36,42 +36,46 @@ impl SoundLoader {
         babble: &mut dyn FnMut(&mut Rng) -> &'a [i16],
         rng: &mut Rng,
     ) -> Vec<f32> {
-        let mut window = self.speak(recording, rng);
-        self.add_background(&mut window, babble, rng);
+        // From untouched to beyond recognition: the easy ones are what a fresh encoder starts to learn from.
+        let strength = rng.f32();
+        let mut window = self.speak(recording, strength, rng);
+        self.add_background(&mut window, babble, strength, rng);
         let level = log_uniform(rng, 0.05, 0.95) / peak(&window);
         // One in eight is overdriven a little.
         let ceiling = if rng.u8(..8) == 0 { uniform(rng, 0.3, 0.9) } else { 1.0 };
         let clip = ceiling * level * peak(&window);
         window.iter_mut().for_each(|sample| *sample = (*sample * level).clamp(-clip, clip));
-        self.strange_features(&window, rng)
+        self.strange_features(&window, strength, rng)
     }
 
     /// The word at another pitch and pace, through another room and microphone, off the centre.
-    fn speak(&self, recording: &[i16], rng: &mut Rng) -> Vec<f32> {
+    fn speak(&self, recording: &[i16], strength: f32, rng: &mut Rng) -> Vec<f32> {
         let rate_hz = self.mel.spec().sample_rate_hz as f32;
-        let mut word = effects::play_at_speed(&to_float(recording), log_uniform(rng, 0.78, 1.28));
+        let speed = log_uniform(rng, 0.78, 1.28).powf(strength);
+        let mut word = effects::play_at_speed(&to_float(recording), speed);
         for _ in 0..rng.usize(0..=3) {
-            let shape = Shape::Peak(uniform(rng, -10.0, 10.0));
+            let shape = Shape::Peak(strength * uniform(rng, -10.0, 10.0));
             let (hz, q) = (log_uniform(rng, 150.0, 3800.0), uniform(rng, 0.4, 1.5));
             Biquad::new(shape, hz, q, rate_hz).apply(&mut word);
         }
-        if rng.u8(..5) == 0 {
+        if rng.f32() < 0.3 * strength {
             Biquad::new(Shape::HighPass, uniform(rng, 100.0, 400.0), 0.7, rate_hz).apply(&mut word);
         }
-        if rng.u8(..5) == 0 {
+        if rng.f32() < 0.3 * strength {
             Biquad::new(Shape::LowPass, uniform(rng, 2200.0, 3600.0), 0.7, rate_hz).apply(&mut word);
         }
-        if rng.u8(..4) == 0 {
+        if rng.f32() < 0.4 * strength {
             word = effects::reverberate(&word, uniform(rng, 0.05, 0.3), rate_hz, rng);
         }
-        let furthest = rate_hz as i32 / 10;
-        self.place(&word, rng.i32(-furthest..=furthest) as isize)
+        let furthest = 0.1 * rate_hz * strength;
+        self.place(&word, uniform(rng, -furthest, furthest) as isize)
     }
 
     fn add_background<'a>(
         &self,
         window: &mut [f32],
         babble: &mut dyn FnMut(&mut Rng) -> &'a [i16],
+        strength: f32,
         rng: &mut Rng,
     ) {
         let speech = rms(window);
@@ -82,10 +86,10 @@ impl SoundLoader {
         let length = (self.mel.spec().sample_rate_hz as u64 * WINDOW_MS / 1000) as usize;
         // A third stays digitally silent around the word, as in a composed clip.
         if rng.u8(..3) > 0 {
-            let below_db = uniform(rng, 5.0, 60.0);
+            let below_db = uniform(rng, 40.0 - 35.0 * strength, 60.0);
             mix(&effects::coloured_noise(length, rng), below_db);
         }
-        if rng.u8(..8) == 0 {
+        if rng.f32() < 0.2 * strength {
             let mut voices = vec![0.0; length];
             for _ in 0..3 {
                 let voice = to_float(babble(rng));
@@ -97,16 +101,19 @@ impl SoundLoader {
     }
 
     /// Features under another vocal tract and tempo, with parts masked.
-    fn strange_features(&mut self, window: &[f32], rng: &mut Rng) -> Vec<f32> {
+    fn strange_features(&mut self, window: &[f32], strength: f32, rng: &mut Rng) -> Vec<f32> {
         let spec = self.mel.spec().clone();
         let steps = (window.len() - spec.window_samples) / spec.hop_samples + 1;
         let mut energies = vec![0.0; steps * spec.n_mels];
         for (step, energies) in energies.chunks_exact_mut(spec.n_mels).enumerate() {
             self.mel.step(&window[step * spec.hop_samples..][..spec.window_samples], energies);
         }
-        let (tempo, tract) = (log_uniform(rng, 0.8, 1.25), log_uniform(rng, 0.86, 1.16));
+        let tempo = log_uniform(rng, 0.8, 1.25).powf(strength);
+        let tract = log_uniform(rng, 0.86, 1.16).powf(strength);
         let mut energies = effects::warp(&energies, spec.n_mels, tempo, &tract_bins(&spec, tract));
-        effects::mask(&mut energies, spec.n_mels, spec.mean, rng);
+        if rng.f32() < strength {
+            effects::mask(&mut energies, spec.n_mels, spec.mean, rng);
+        }
         self.mel.model_input(&energies)
     }
 

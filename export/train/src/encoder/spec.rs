@@ -173,6 +173,17 @@ pub enum Init {
     Ones,
     /// Normal with mean 0 and standard deviation 0.02, as in ViT.
     Normal,
+    /// Uniform within the square root of 6 over inputs plus outputs (Glorot and Bengio). At widths of a
+    /// few hundred ViT's 0.02 is so small that a short training never leaves its start.
+    Glorot,
+    /// Zeros for so many class tokens, then sines and cosines of row and column of each patch
+    /// (Vaswani et al.; in two dimensions as in MAE).
+    SineCosine {
+        /// Class tokens.
+        class_tokens: usize,
+        /// Rows and columns of patches.
+        grid: [usize; 2],
+    },
     /// Uniform within one over the square root of the inputs, as LoRA's `A`.
     FanIn,
 }
@@ -291,14 +302,14 @@ impl EncoderSpec {
         all.push(Parameter::new(
             "embeddings.position_embeddings",
             [1, self.positions(), width],
-            Init::Normal,
+            Init::SineCosine { class_tokens: self.class_tokens, grid: patches.grid() },
         ));
         let [rows, columns] = patches.patch;
         let projection = "embeddings.patch_embeddings.projection";
         all.push(Parameter::new(
             format!("{projection}.weight"),
             [width, patches.channels, rows, columns],
-            Init::Normal,
+            Init::Glorot,
         ));
         if patches.bias {
             all.push(Parameter::new(format!("{projection}.bias"), [width], Init::Zeros));
@@ -376,7 +387,7 @@ fn norm(prefix: &str, width: usize) -> [Parameter; 2] {
 
 fn linear(prefix: &str, input: usize, output: usize) -> [Parameter; 2] {
     [
-        Parameter::new(format!("{prefix}.weight"), [output, input], Init::Normal),
+        Parameter::new(format!("{prefix}.weight"), [output, input], Init::Glorot),
         Parameter::new(format!("{prefix}.bias"), [output], Init::Zeros),
     ]
 }
