@@ -166,7 +166,7 @@ impl Feed {
     }
 }
 
-impl std::ops::Drop for Feed {
+impl Drop for Feed {
     fn drop(&mut self) {
         self.shared.close();
     }

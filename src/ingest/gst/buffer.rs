@@ -61,7 +61,9 @@ fn frame(buffer: &gst::BufferRef, caps: &gst::CapsRef, at: Timestamp) -> Option<
     let row = 3 * usize::try_from(width).ok()?;
     // Rows are padded to what suits the element that made them.
     let stride = usize::try_from(picture.plane_stride()[0]).ok()?;
-    let rows = picture.plane_data(0).ok()?.chunks(stride).take(usize::try_from(height).ok()?);
-    let rgb = rows.flat_map(|padded| &padded[..row]).copied().collect();
+    let mut rgb = Vec::with_capacity(row * usize::try_from(height).ok()?);
+    for padded in picture.plane_data(0).ok()?.chunks(stride).take(usize::try_from(height).ok()?) {
+        rgb.extend_from_slice(padded.get(..row)?);
+    }
     Some(Frame { at, width, height, rgb })
 }

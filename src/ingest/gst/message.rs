@@ -32,7 +32,10 @@ fn text(error: &gst::glib::Error, debug: Option<&str>) -> String {
     let message = error.message().trim_end_matches('.');
     let detail = debug.and_then(|debug| debug.split_once('\n')).map(|(_, detail)| detail.trim());
     let text = match detail.filter(|detail| !detail.is_empty()) {
-        Some(detail) => format!("{message}: {}", detail.trim_end_matches('.').replace('\n', " ")),
+        Some(detail) => {
+            let detail = detail.trim_end_matches("(Generic error)").trim_end().trim_end_matches('.');
+            format!("{message}: {}", detail.replace('\n', " "))
+        }
         None => message.to_owned(),
     };
     without_credentials(&text)
@@ -52,9 +55,10 @@ mod tests {
 
     #[test]
     fn the_kind_of_report_decides_the_kind_of_error() {
-        let debug = "x.c(1): f ():\nNo rtsp://u:p@h.";
+        let debug = "x.c(1): f ():\nNo rtsp://u:p@h. (Generic error)";
         for (error, expected) in [
             (gst::ResourceError::OpenRead, "reach rtsp://***@h/s: Could not do it: No rtsp://***@h"),
+            (gst::ResourceError::OpenReadWrite, "reach rtsp://***@h/s: Could not do it: No rtsp://***@h"),
             (gst::ResourceError::NotAuthorized, "reach rtsp://***@h/s: Could not do it: No rtsp://***@h"),
         ] {
             check(error, debug, expected);

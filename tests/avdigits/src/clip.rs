@@ -95,17 +95,23 @@ pub fn write(path: &Path, programme: &[Second], quality: Quality, tracks: Tracks
     written.map_err(fail)
 }
 
-/// Caps of a programme's frames, in launch syntax.
+/// Caps of [`frame_bytes`], in launch syntax.
 pub(crate) fn video_caps() -> String {
-    format!("video/x-raw,format=GRAY8,width={WIDTH},height={HEIGHT},framerate={FRAMES}/1")
+    format!("video/x-raw,format=RGB,width={WIDTH},height={HEIGHT},framerate={FRAMES}/1")
 }
 
-/// Caps of a programme's sound, in launch syntax.
+/// A frame as RGB: GStreamer takes GRAY8 for luma of limited range, whatever its caps say, and would
+/// stretch the contrast.
+pub(crate) fn frame_bytes(frame: &[u8]) -> Vec<u8> {
+    frame.iter().flat_map(|luma| [*luma; 3]).collect()
+}
+
+/// Caps of [`sound_bytes`], in launch syntax.
 pub(crate) fn audio_caps() -> String {
     format!("audio/x-raw,format=S16LE,channels=1,rate={RATE_HZ},layout=interleaved")
 }
 
-/// Sound as bytes of [`audio_caps`].
+/// Sound as 16-bit samples.
 pub(crate) fn sound_bytes(samples: &[f32]) -> Vec<u8> {
     // The cast saturates, so that full scale does not wrap around.
     samples.iter().flat_map(|sample| ((sample * 32_768.0).round() as i16).to_le_bytes()).collect()
@@ -119,7 +125,7 @@ fn feed(pipeline: &gst::Pipeline, programme: &[Second]) -> Result<(), String> {
         for part in 0..FRAMES {
             let at = ((index * FRAMES + part) * 1000 / FRAMES) as u64;
             if let Some(video) = &video {
-                push(video, second.frame.clone(), at)?;
+                push(video, frame_bytes(&second.frame), at)?;
             }
             if let Some(audio) = &audio {
                 let samples = RATE_HZ / FRAMES;

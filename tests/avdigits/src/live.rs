@@ -99,7 +99,7 @@ impl Rig {
                 ticks.wait();
             }
             if block % (BLOCKS / FRAMES) == 0 {
-                self.camera.send(frame.to_vec());
+                self.camera.send(clip::frame_bytes(frame));
             }
             let samples = if silent { &vec![0.0; samples.len()] } else { samples };
             self.microphone.send(clip::sound_bytes(samples));
@@ -123,7 +123,7 @@ impl Rig {
             idle.wait();
             let luma = 64 + u8::try_from(count % 64).unwrap_or_default();
             if count % (BLOCKS / FRAMES) == 0 {
-                self.camera.send(vec![luma; WIDTH * HEIGHT]);
+                self.camera.send(vec![luma; 3 * WIDTH * HEIGHT]);
             }
             self.microphone.send(clip::sound_bytes(&noise()[..RATE_HZ / BLOCKS]));
             let unwatched = [&self.camera, &self.microphone].into_iter().find(|sensor| !sensor.is_watched());

@@ -100,8 +100,8 @@ impl SensorServer {
         self.outlet.clients.load(Ordering::Relaxed) > 0 && self.outlet.lock().is_some()
     }
 
-    /// Sends a part of the signal, stamped with the time of this call: a frame for a camera, 16-bit
-    /// samples for a microphone. Without a client it goes nowhere, as with any live sensor.
+    /// Sends a part of the signal, stamped with the time of this call: an RGB frame for a camera,
+    /// 16-bit samples for a microphone. Without a client it goes nowhere, as with any live sensor.
     pub fn send(&self, part: Vec<u8>) {
         if let Some(source) = &*self.outlet.lock() {
             // Refused only while the client's pipeline is being torn down.
