@@ -37,7 +37,8 @@ fn mistakes(config: &Config) -> Vec<String> {
     match Model::open(&config.bundle) {
         Err(error) => mistakes.push(error.to_string()),
         Ok(model) => match config.plan(&model) {
-            Err(error) => mistakes.push(error.to_string()),
+            Err(ConfigError::Problems(problems)) => mistakes.extend(problems.iter().map(ToString::to_string)),
+            Err(error @ ConfigError::Read { .. }) => mistakes.push(error.to_string()),
             Ok(plans) => {
                 let sources = plans.into_iter().flat_map(|plan| plan.sources);
                 mistakes.extend(sources.filter_map(|spec| ingest::open(spec).err()).map(|e| e.to_string()));

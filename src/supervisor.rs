@@ -3,6 +3,7 @@
 //! Every task is named and joined. A source that fails is started again after a while; anything else
 //! that ends before it is asked to is the end of the daemon, with an error.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +50,8 @@ pub async fn run(file: &Path) -> Result<(), Failure> {
     let worker = Worker::start(Arc::clone(&model), move || inference::open(&engine, &graphs)).await?;
     info!(engine = worker.engine(), model = model.manifest().name, "the engine has passed its golden replay");
     let identity = Identity { node: config.node, boot_id, model };
-    Daemon::start(identity, worker, publishers, plans.into_iter().zip(sources).collect()).await.run().await
+    let daemon = Daemon::start(identity, worker, publishers, plans.into_iter().zip(sources).collect()).await;
+    daemon.run(asked_to_stop()).await
 }
 
 fn open_sources(plan: &StreamPlan) -> Result<Vec<Box<dyn Source>>, Failure> {
@@ -163,8 +165,8 @@ impl Daemon {
         self.pipelines.spawn(async move { Ok(pipeline.run().await?) });
     }
 
-    /// Runs until a signal comes or something ends that must not, then takes everything down.
-    pub async fn run(mut self) -> Result<(), Failure> {
+    /// Runs until `asked_to_stop` or something ends that must not, then takes everything down.
+    pub async fn run(mut self, asked_to_stop: impl Future<Output = ()>) -> Result<(), Failure> {
         let settled = std::mem::take(&mut self.settled);
         let progress = std::mem::replace(&mut self.progress, mpsc::channel(1).1);
         let watching = async {
@@ -172,10 +174,12 @@ impl Daemon {
             join_all(settled).await;
             self.notifier.ready();
             self.notifier.watch(progress).await;
+            // The pipelines have ended, and say themselves why.
+            std::future::pending::<Infallible>().await
         };
         let outcome = tokio::select! {
-            () = asked_to_stop() => Ok(()),
-            () = watching => Err(Failure::Task { task: "pipeline" }),
+            () = asked_to_stop => Ok(()),
+            never = watching => match never {},
             Some(ended) = self.pipelines.join_next() => unexpected(ended, "pipeline"),
             Some(ended) = self.publishers.join_next() => unexpected(ended, "publisher"),
         };

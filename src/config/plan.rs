@@ -36,6 +36,7 @@ impl Config {
     pub fn plan(&self, model: &Model) -> Result<Vec<StreamPlan>, ConfigError> {
         let mut planner = Planner { config: self, model, problems: Vec::new() };
         let streams = self.streams.iter().map(|stream| planner.stream(stream)).collect();
+        planner.problems.sort_by_key(|problem| problem.line);
         if planner.problems.is_empty() { Ok(streams) } else { Err(ConfigError::Problems(planner.problems)) }
     }
 }

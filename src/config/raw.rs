@@ -161,7 +161,10 @@ pub(super) fn read(document: &Document<'_>) -> (Raw, Vec<Problem>) {
         let span = error.span().unwrap_or_default();
         let misfit = take_from_table(tree.get_mut(), &span);
         let key = misfit.clone().unwrap_or_default();
-        problems.push(document.problem(&span, key, Fault::Shape(error.message().into())));
+        // The deserializer names the types of this program, not those of TOML.
+        let message = error.message().replace("expected i64", "expected a whole number");
+        let message = message.replace("expected f64", "expected a number");
+        problems.push(document.problem(&span, key, Fault::Shape(message)));
         if misfit.is_none() {
             return (Raw::default(), problems);
         }

@@ -171,9 +171,9 @@ pub struct Info {
     pub streams: Vec<String>,
 }
 
-/// `value` with six decimals: more say nothing, and fewer bytes travel.
+/// `value` with five decimals: more say nothing, and with more JSON would turn to exponents.
 pub fn rounded(value: f32) -> f64 {
-    (f64::from(value) * 1e6).round() / 1e6
+    (f64::from(value) * 1e5).round() / 1e5
 }
 
 #[cfg(test)]
@@ -215,7 +215,7 @@ mod tests {
             concat!(
                 r#"{"schema":1,"node":"demo","stream":"desk","boot_id":"b","seq":123,"#,
                 r#""outcome":"label","label":"seven","score":0.97,"#,
-                r#""top":[{"label":"seven","score":0.97},{"label":"one","score":0.012346}],"#,
+                r#""top":[{"label":"seven","score":0.97},{"label":"one","score":0.01235}],"#,
                 r#""path":"proxy","available":["audio"],"missing":{"video":"frozen"},"#,
                 r#""missing_by":{"video":"sensor"},"expected":{"metric":"accuracy","value":0.93},"#,
                 r#""window_start_ms":1000,"window_end_ms":2000,"published_ms":2204,"latency_ms":204,"#,

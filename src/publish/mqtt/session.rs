@@ -212,9 +212,12 @@ impl Mqtt {
     fn hand_over(&mut self, client: &AsyncClient) {
         while let Some(publication) = self.outbox.hand_over() {
             let payload = publication.payload.to_vec();
-            client
-                .try_publish(publication.topic, QoS::AtLeastOnce, publication.retain, payload)
-                .expect("the channel holds more than the outbox has on its way");
+            let handed = client.try_publish(publication.topic, QoS::AtLeastOnce, publication.retain, payload);
+            if handed.is_err() {
+                // The channel has room for more than is ever on its way: so the connection is lost, and
+                // its error is among the events to come. The outbox starts over with the next one.
+                return;
+            }
         }
     }
 
