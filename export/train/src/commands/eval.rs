@@ -72,7 +72,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     let names: Vec<String> =
         model.spec().modalities.iter().map(|modality| modality.info.name.clone()).collect();
     let dataset = PreparedDataset::open(&args.data)?.with_modalities(&names)?;
-    let temperatures = checkpoint::open_calibration(&args.model)?;
+    let temperatures = checkpoint::find_calibration(&args.model)?;
     let temperature = |available: &[String]| {
         let patterns = temperatures.iter().flat_map(|calibration| &calibration.patterns);
         patterns

@@ -16,7 +16,7 @@ const STEPS: usize = 40;
 pub fn fit_temperature(logits: &Tensor, targets: &Tensor) -> f64 {
     let loss = |log_temperature: f64| {
         let scaled = logits.to_kind(Kind::Double) / log_temperature.exp();
-        scaled.cross_entropy_for_logits(targets).double_value(&[])
+        scaled.log_softmax(1, Kind::Double).nll_loss(targets).double_value(&[])
     };
     // The loss is convex in 1 / temperature, hence has one valley in its logarithm.
     let golden = (5f64.sqrt() - 1.0) / 2.0;

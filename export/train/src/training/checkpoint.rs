@@ -141,10 +141,14 @@ pub fn open_training(dir: &Path) -> Result<Training, CheckpointError> {
     read_json(&dir.join(TRAINING))
 }
 
-/// Reads `calibration.json` of the checkpoint in `dir`; `None` where it has none.
-pub fn open_calibration(dir: &Path) -> Result<Option<Calibration>, CheckpointError> {
-    let path = dir.join(CALIBRATION);
-    if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
+/// Reads `calibration.json` of the checkpoint in `dir`, which must have one.
+pub fn open_calibration(dir: &Path) -> Result<Calibration, CheckpointError> {
+    read_json(&dir.join(CALIBRATION))
+}
+
+/// Reads `calibration.json` of the checkpoint in `dir`; `None` where it has none, such as `last`.
+pub fn find_calibration(dir: &Path) -> Result<Option<Calibration>, CheckpointError> {
+    if dir.join(CALIBRATION).exists() { open_calibration(dir).map(Some) } else { Ok(None) }
 }
 
 /// Overwrites the moments with those of the checkpoint in `dir`.

@@ -61,7 +61,7 @@ mod tests {
     fn rate_is_a_tenth_then_falls_to_zero() {
         assert_eq!(rates(Warmup::Constant, 1.0), [0.2, 0.2, 2.0, 1.5, 1.0, 0.5, 0.0, 0.0]);
         // 2 * 0.75^0.9, 2 * 0.5^0.9, 2 * 0.25^0.9
-        assert_eq!(rates(Warmup::Constant, 0.9)[3..6], [1.543789, 1.071773, 0.574349]);
+        assert_eq!(rates(Warmup::Constant, 0.9)[3..6], [1.543779, 1.071773, 0.574349]);
     }
 
     #[test]

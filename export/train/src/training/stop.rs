@@ -39,6 +39,11 @@ impl Stop {
         Ok(Self { interrupted, deadline: limit.map(|limit| Instant::now() + limit) })
     }
 
+    /// Stops once somebody raises `flag`.
+    pub fn on_flag(flag: Arc<AtomicBool>) -> Self {
+        Self { interrupted: flag, deadline: None }
+    }
+
     /// Why to stop now, if at all.
     pub fn requested(&self) -> Option<Stopped> {
         if self.interrupted.load(Ordering::Relaxed) {
