@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
+use std::sync::LazyLock;
 
 use cmpt_bundle::{Bundle, BundleError, MANIFEST, testing};
 use proptest::prelude::*;
@@ -15,12 +16,12 @@ fn open(bytes: &[u8]) -> Result<Bundle, BundleError> {
     Bundle::open(folder.path())
 }
 
-fn sound_json() -> Vec<u8> {
+static SOUND: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("bundle");
     testing::write_tiny(&path).unwrap();
     fs::read(path.join(MANIFEST)).unwrap()
-}
+});
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
@@ -37,7 +38,7 @@ proptest! {
         length in 0..40usize,
         insert in "[\\[\\]{}\",:0-9a-z.\\-e ]{0,12}",
     ) {
-        let mut json = sound_json();
+        let mut json = SOUND.clone();
         let start = (cut * json.len() as f64) as usize;
         let end = (start + length).min(json.len());
         json.splice(start..end, insert.bytes());
