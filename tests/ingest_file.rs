@@ -122,7 +122,8 @@ async fn every_frame_and_sample_of_a_clip_comes_at_its_time() {
         let original = &expected[index / 10].frame;
         let luma = frame.rgb.iter().step_by(3);
         let off = luma.zip(original).map(|(luma, original)| u32::from(luma.abs_diff(*original))).max();
-        assert!(off.unwrap() <= 3, "frame {index} is off by {off:?}");
+        // 8-bit luma of limited range and chroma are each rounded on the way.
+        assert!(off.unwrap() <= 6, "frame {index} is off by {off:?}");
     }
 
     let blocks = blocks(&messages);
@@ -176,8 +177,8 @@ async fn a_dropped_modality_is_gone_for_exactly_its_time() {
 fn write_tenths(path: &Path, tenths: impl Iterator<Item = u64>) {
     gst::init().unwrap();
     let text = "matroskamux name=mux ! filesink name=file \
-         appsrc name=video format=time caps=video/x-raw,format=I420,width=64,height=48,framerate=10/1 ! mux. \
-         appsrc name=audio format=time caps=audio/x-raw,format=S16LE,rate=16000,channels=1,layout=interleaved ! mux.";
+         appsrc name=video format=time caps=video/x-raw,format=I420,width=64,height=48,framerate=10/1 ! video/x-raw ! mux. \
+         appsrc name=audio format=time caps=audio/x-raw,format=S16LE,rate=16000,channels=1,layout=interleaved ! audio/x-raw ! mux.";
     let pipeline: gst::Pipeline = gst::parse::launch(text).unwrap().downcast().unwrap();
     pipeline.by_name("file").unwrap().set_property("location", path);
     let source = |name| pipeline.by_name(name).and_downcast::<AppSrc>().unwrap();
@@ -322,7 +323,7 @@ async fn a_pipeline_that_cannot_be_used_says_why() {
 
 #[tokio::test]
 async fn a_source_that_never_delivers_has_stalled() {
-    let media = pipeline("appsrc is-live=true format=time caps=video/x-raw ! identity name=video");
+    let media = pipeline("appsrc is-live=true format=time ! identity name=video");
     let stall_after = Duration::from_millis(300);
     let spec = SourceSpec { media: media.clone(), outputs: vec![video()], pace: Pace::Live, stall_after };
     let mut feed = open(spec).unwrap().start(&StreamClock::start());
