@@ -7,7 +7,6 @@
 //! window that finds them all taken is published as blind, with nothing missing, and complained of:
 //! every window has its outcome, and none waits for ever.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -294,12 +293,10 @@ fn count_dropped(assembler: &Assembler, labeller: &Labeller) {
     }
 }
 
-fn sleep_until<C: Clock>(clock: &C, timeout: Option<Timestamp>) -> impl Future<Output = ()> {
-    async move {
-        match timeout {
-            Some(at) => clock.sleep_until(at).await,
-            None => std::future::pending().await,
-        }
+async fn sleep_until<C: Clock>(clock: &C, timeout: Option<Timestamp>) {
+    match timeout {
+        Some(at) => clock.sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

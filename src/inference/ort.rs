@@ -117,9 +117,9 @@ fn failure(error: ort::Error, cuda: bool, file: &GraphFile) -> EngineError {
 fn lacking(message: &str) -> Option<String> {
     let library = message.split(|c: char| c.is_whitespace() || c == ':' || c == '"' || c == '\'');
     let library = library.map(|word| word.rsplit('/').next().unwrap_or(word));
-    let library = library.filter(|word| word.starts_with("lib") && word.contains(".so"));
+    let mut library = library.filter(|word| word.starts_with("lib") && word.contains(".so"));
     // The provider's own library is named first, the one it could not find last.
-    match library.last() {
+    match library.next_back() {
         _ if message.contains("not enabled in this build") => {
             Some("the ONNX Runtime library is built without CUDA".to_owned())
         }
