@@ -45,7 +45,7 @@ fn text(error: &gst::glib::Error, debug: Option<&str>) -> String {
 mod tests {
     use super::*;
 
-    fn check(error: impl gst::glib::error::ErrorDomain, debug: &str, expected: &str) {
+    fn check(error: impl gst::MessageErrorDomain, debug: &str, expected: &str) {
         gst::init().unwrap();
         let report = gst::message::Error::builder(error, "Could not do it.").debug(debug).build();
         let gst::MessageView::Error(report) = report.view() else { panic!("not an error") };

@@ -208,7 +208,9 @@ mod tests {
     #[test]
     fn what_is_on_its_way_is_bounded() {
         let mut outbox = outbox(100);
-        (0..50).for_each(|n| drop(outbox.push("t".into(), n.to_string())));
+        for n in 0..50 {
+            outbox.push("t".into(), n.to_string());
+        }
         assert_eq!(hand_over_all(&mut outbox).len(), IN_FLIGHT);
         outbox.sent(1);
         outbox.acknowledged(1);
