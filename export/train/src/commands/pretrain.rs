@@ -1,5 +1,7 @@
 //! `pretrain`: one encoder with a linear head, on a task of its own.
 
+use std::str::FromStr;
+
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use cmpt_bundle::manifest::{FrontEnd, Task};
@@ -46,12 +48,27 @@ pub struct ArchitectureArgs {
     /// Width of a block's hidden layer [default: 4 x width]
     #[arg(long)]
     mlp: Option<usize>,
-    /// Edge of a patch [default: 16 for sound, 4 for pictures]
+    /// Edge of a patch, or rows x columns such as `64x8` [default: 16 for sound, 4 for pictures]
     #[arg(long)]
-    patch: Option<usize>,
-    /// Distance of two patches of a spectrogram
-    #[arg(long, default_value_t = 10)]
-    stride: usize,
+    patch: Option<Extent>,
+    /// Distance of two patches of a spectrogram, or rows x columns such as `64x4`
+    #[arg(long, default_value = "10")]
+    stride: Extent,
+}
+
+/// Rows and columns, written `64x8`, or `16` where they are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent([usize; 2]);
+
+impl FromStr for Extent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (rows, columns) = text.split_once('x').unwrap_or((text, text));
+        let parse =
+            |size: &str| size.parse().map_err(|_| format!("`{text}`, expected such as `16` or `64x8`"));
+        Ok(Self([parse(rows)?, parse(columns)?]))
+    }
 }
 
 /// Family of encoders.
@@ -72,12 +89,15 @@ impl ArchitectureArgs {
             heads: self.heads,
             mlp: self.mlp.unwrap_or(4 * self.width),
         };
+        let patch = |default| self.patch.unwrap_or(Extent([default; 2])).0;
         let spec = match (&modality.front_end, self.family) {
             (FrontEnd::LogMel(mel), None | Some(Family::Ast)) => {
-                EncoderSpec::ast(size, mel.steps, mel.n_mels, self.patch.unwrap_or(16), self.stride)
+                let spec = EncoderSpec::ast(size, mel.steps, mel.n_mels, 1, 1);
+                spec.with_patches(patch(16), self.stride.0)
             }
             (FrontEnd::Picture(picture), None | Some(Family::Vit)) => {
-                EncoderSpec::vit(size, picture.mean.len(), picture.edge, self.patch.unwrap_or(4))
+                let spec = EncoderSpec::vit(size, picture.mean.len(), picture.edge, 1);
+                spec.with_patches(patch(4), patch(4))
             }
             (_, Some(family)) => {
                 let reason = format!("{family:?} does not take the features of modality {}", modality.name);

@@ -40,7 +40,7 @@ impl SoundLoader {
         let strength = rng.f32();
         let mut window = self.speak(recording, strength, rng);
         self.add_background(&mut window, babble, strength, rng);
-        let level = log_uniform(rng, 0.05, 0.95) / peak(&window);
+        let level = log_uniform(rng, 0.01, 0.95) / peak(&window);
         // One in eight is overdriven a little.
         let ceiling = if rng.u8(..8) == 0 { uniform(rng, 0.3, 0.9) } else { 1.0 };
         let clip = ceiling * level * peak(&window);

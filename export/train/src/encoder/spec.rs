@@ -228,6 +228,14 @@ impl EncoderSpec {
         Self::with(size, embedding, 2)
     }
 
+    /// The same with other patches, which need not be square: rows (mel bins of a spectrogram) and columns
+    /// (its steps). Patches as high as a spectrogram learn from far less data than square ones.
+    pub fn with_patches(mut self, patch: [usize; 2], stride: [usize; 2]) -> Self {
+        let Embedding::Patches(patches) = &mut self.embedding;
+        (patches.patch, patches.stride) = (patch, stride);
+        self
+    }
+
     fn with(size: Size, embedding: PatchEmbedding, class_tokens: usize) -> Self {
         Self {
             embedding: Embedding::Patches(embedding),
