@@ -219,7 +219,11 @@ fn gated(bundle: &Bundle, pattern: &Pattern, row: usize) -> Vec<f32> {
 #[test]
 fn a_release_opens_and_onnx_runtime_reproduces_its_golden_outputs() {
     let vit = |name| vit(name, EncoderSpec::vit(Size { depth: 2, ..SMALL }, 1, 28, 7));
-    let modalities = vec![ast(EncoderSpec::ast(SMALL, 98, 64, 16, 16)), vit("left"), vit("right")];
+    let modalities = vec![
+        ast(EncoderSpec::ast(SMALL, 98, 64, 16, 16).with_patches([64, 4], [64, 2])),
+        vit("left"),
+        vit("right"),
+    ];
     let model = model(modalities, Tune::Lora(Lora::default()));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("random/1");
