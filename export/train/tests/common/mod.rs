@@ -1,0 +1,133 @@
+//! A dataset that any encoder learns at once, and small models for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cmpt_bundle::manifest::{FrontEnd, Task};
+use cmpt_core::features::PictureSpec;
+use cmpt_core::modality::Kind;
+use cmpt_train::data::batch::{Batch, BatchRequest, Batches, Dataset, ModalityInfo, Split};
+use cmpt_train::data::error::DataError;
+use cmpt_train::encoder::spec::{EncoderSpec, Size};
+use cmpt_train::method::alignment::AlignmentTarget;
+use cmpt_train::method::modality_dropout::{Drawing, PatternRate};
+use cmpt_train::method::spec::{ModalitySpec, ModelSpec, Tune};
+use cmpt_train::training::schedule::Warmup;
+use cmpt_train::training::settings::Settings;
+use fastrand::Rng;
+
+const CLASSES: usize = 3;
+const EDGE: usize = 8;
+
+/// Noisy pictures whose brightest row is the class.
+pub struct Stripes {
+    modalities: Vec<ModalityInfo>,
+    labels: Vec<String>,
+    samples: usize,
+    /// Raised when this many training batches were handed out.
+    pub interrupt: Option<(usize, Arc<AtomicBool>)>,
+}
+
+impl Stripes {
+    pub fn new(modalities: &[&str], samples: usize) -> Self {
+        let info = |name: &&str| ModalityInfo {
+            name: (*name).into(),
+            kind: Kind::Image,
+            front_end: FrontEnd::Picture(PictureSpec { edge: EDGE, mean: vec![0.0], std: vec![1.0] }),
+            frames: 1,
+        };
+        Self {
+            modalities: modalities.iter().map(info).collect(),
+            labels: (0..CLASSES).map(|class| class.to_string()).collect(),
+            samples,
+            interrupt: None,
+        }
+    }
+
+    /// A model of one small encoder for each modality. The second is narrower than the others.
+    pub fn model(&self, tune: Tune) -> ModelSpec {
+        let size = |index| Size { width: if index == 1 { 12 } else { 16 }, depth: 2, heads: 2, mlp: 32 };
+        let encoder = |index| EncoderSpec::vit(size(index), 1, EDGE, 4);
+        let modality = |(index, info): (usize, &ModalityInfo)| ModalitySpec {
+            info: info.clone(),
+            encoder: encoder(index),
+        };
+        ModelSpec {
+            task: Task::Multiclass,
+            labels: self.labels.clone(),
+            modalities: self.modalities.iter().enumerate().map(modality).collect(),
+            width: 16,
+            tune,
+        }
+    }
+}
+
+impl Dataset for Stripes {
+    fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    fn modalities(&self) -> &[ModalityInfo] {
+        &self.modalities
+    }
+
+    fn samples(&self, split: Split) -> usize {
+        if split == Split::Train { self.samples } else { self.samples / 2 }
+    }
+
+    fn batches(&self, request: BatchRequest) -> Result<Batches, DataError> {
+        let (samples, modalities) = (self.samples(request.split), self.modalities.len());
+        let interrupt = self.interrupt.clone().filter(|_| request.split == Split::Train);
+        let batch = move |index: usize| {
+            if let Some((_, flag)) = interrupt.as_ref().filter(|(after, _)| *after == index) {
+                flag.store(true, Ordering::Relaxed);
+            }
+            let first = index * request.batch_size;
+            let count = request.batch_size.min(samples - first);
+            let seed = request.seed * 1_000_003 + (request.epoch * 1009 + index * 7) as u64;
+            Ok(stripes(Rng::with_seed(seed), modalities, count))
+        };
+        let batches = samples.div_ceil(request.batch_size);
+        Ok(Box::new((request.skip..batches).map(batch)))
+    }
+}
+
+fn stripes(mut rng: Rng, modalities: usize, count: usize) -> Batch {
+    let targets: Vec<usize> = (0..count).map(|_| rng.usize(..CLASSES)).collect();
+    let mut picture = |class: usize| -> Vec<f32> {
+        let pixel = |at: usize| if at / EDGE == 2 * class { 2.0 } else { 0.0 };
+        (0..EDGE * EDGE).map(|at| pixel(at) + rng.f32() - 0.5).collect()
+    };
+    Batch {
+        features: (0..modalities)
+            .map(|_| targets.iter().flat_map(|class| picture(*class)).collect())
+            .collect(),
+        shapes: vec![vec![1, EDGE, EDGE]; modalities],
+        present: vec![vec![true; count]; modalities],
+        targets: targets.into_iter().map(|class| class as i64).collect(),
+    }
+}
+
+/// Settings of a short run on `modalities`, with every pattern sharing evenly.
+pub fn settings(modalities: usize, epochs: usize) -> Settings {
+    let patterns = 1..1u32 << modalities;
+    let available = |pattern: u32| (0..modalities).map(|id| pattern >> id & 1 == 1).collect();
+    Settings {
+        seed: 7,
+        epochs,
+        batch_size: 16,
+        learning_rate: 3e-3,
+        warmup_epochs: 0.5,
+        warmup: Warmup::Linear,
+        decay_power: 0.9,
+        weight_decay: 0.02,
+        clip_norm: Some(1.0),
+        label_smoothing: 0.0,
+        alignment_weight: 0.2,
+        alignment_target: AlignmentTarget::Moves,
+        drawing: Drawing::Batch,
+        pattern_rates: patterns
+            .map(|pattern| PatternRate { available: available(pattern), rate: 1.0 })
+            .collect(),
+    }
+}
