@@ -137,7 +137,7 @@ fn load_npm(folder: &Path) -> Result<[Vec<Picture>; 10], DigitsError> {
         let text = fs::read(&path).map_err(|source| DigitsError::Read { path: path.clone(), source })?;
         let digits: NpmDigits =
             serde_json::from_slice(&text).map_err(|error| malformed(&path, error.to_string()))?;
-        if digits.data.len() % (EDGE * EDGE) != 0 {
+        if !digits.data.len().is_multiple_of(EDGE * EDGE) {
             return Err(malformed(
                 &path,
                 format!("{} values, expected a multiple of 784", digits.data.len()),

@@ -87,7 +87,7 @@ fn digits_start_on_whole_seconds_and_faults_happen_as_scripted() {
     for (second, luma) in [(0, 40.0), (1, 80.0), (2, 80.0), (3, 160.0)] {
         let levels = middle(&camera, second);
         assert!(levels.len() >= 3, "{} frames in second {second}", levels.len());
-        assert!(levels.iter().all(|level| (level - luma).abs() < 3.0), "second {second}: {levels:?}");
+        assert!(levels.iter().all(|level| (level - luma).abs() < 8.0), "second {second}: {levels:?}");
     }
     assert_eq!(middle(&camera, 4), [0.0; 0]);
     for (second, level) in [(0, 0.1), (1, 0.0), (2, 0.3), (3, 0.4), (4, 0.5)] {
