@@ -58,7 +58,7 @@ impl LoadedGraph {
                 expected: format!("inputs {:?}", [file.input]),
             });
         }
-        let model = model.with_output_names(&file.outputs).map_err(failure)?;
+        let model = model.with_outputs_by_name(&file.outputs).map_err(failure)?;
         let mut loaded = Self { model, input_shape: file.input_shape.clone(), plans: BTreeMap::new() };
         // What tract cannot run shows when it makes a plan.
         loaded.plan(1).map_err(failure)?;
