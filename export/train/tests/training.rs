@@ -1,5 +1,7 @@
 //! Small runs end to end.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
 mod common;
 
 use cmpt_core::modality::ModalitySet;
@@ -99,7 +101,9 @@ fn a_run_is_neither_overwritten_nor_resumed_with_other_settings() {
     };
     assert!(matches!(begin(settings(2, 1), Start::Fresh), Some(TrainError::Exists { .. })));
     let other = Settings { learning_rate: 1.0, ..settings(2, 1) };
-    assert!(matches!(begin(other, Start::Resume), Some(TrainError::Resume { .. })));
+    let error = begin(other, Start::Resume).unwrap();
+    let expected = "it was begun with settings.learning_rate 0.003, not 1.0";
+    assert!(error.to_string().ends_with(expected), "{error}");
     assert!(begin(settings(2, 1), Start::Resume).is_none());
     std::fs::remove_dir_all(dir.path().join(LAST)).unwrap();
     assert!(matches!(begin(settings(2, 1), Start::Resume), Some(TrainError::NothingToResume { .. })));

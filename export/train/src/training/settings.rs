@@ -60,7 +60,12 @@ impl Settings {
             ("epochs", self.epochs as f64, self.epochs > 0, "at least 1"),
             ("batch_size", self.batch_size as f64, self.batch_size > 0, "at least 1"),
             ("learning_rate", self.learning_rate, self.learning_rate > 0.0, "a positive number"),
-            ("warmup_epochs", self.warmup_epochs, self.warmup_epochs >= 0.0, "0 or more"),
+            (
+                "warmup_epochs",
+                self.warmup_epochs,
+                (0.0..self.epochs as f64).contains(&self.warmup_epochs),
+                "0 or more, and less than the epochs",
+            ),
             ("decay_power", self.decay_power, self.decay_power > 0.0, "a positive number"),
             ("weight_decay", self.weight_decay, self.weight_decay >= 0.0, "0 or more"),
             (

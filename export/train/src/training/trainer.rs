@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cmpt_core::modality::ModalitySet;
+use serde::Serialize;
+use serde_json::Value;
 use tch::{Kind, Reduction, Tensor};
 
 use super::adamw::AdamW;
@@ -47,12 +49,14 @@ pub enum TrainError {
         /// Why.
         source: io::Error,
     },
-    /// The run to resume had other settings.
-    #[error("resume {}: it was begun with {found}, not with {expected}", path.display())]
+    /// The run to resume is another one.
+    #[error("resume {}: it was begun with {field} {found}, not {expected}", path.display())]
     Resume {
         /// The checkpoint.
         path: PathBuf,
-        /// What it was begun with, as JSON.
+        /// The first field of settings or model that differs.
+        field: String,
+        /// What the run was begun with, as JSON.
         found: String,
         /// What was asked for, as JSON.
         expected: String,
@@ -299,18 +303,34 @@ impl<'a> Trainer<'a> {
 fn resume(dir: &Path, model: &Model, settings: &Settings) -> Result<(Model, Progress), TrainError> {
     let found = checkpoint::open_training(dir)?;
     let resumed = checkpoint::open_model(dir, model.device())?;
-    let differ = |found: String, expected: String| TrainError::Resume { path: dir.into(), found, expected };
-    if found.settings != *settings {
-        return Err(differ(json(&found.settings), json(settings)));
-    }
-    if resumed.spec() != model.spec() {
-        return Err(differ(json(resumed.spec()), json(model.spec())));
+    let checks = [
+        ("settings", json(&found.settings), json(settings)),
+        ("model", json(resumed.spec()), json(model.spec())),
+    ];
+    for (field, found, expected) in checks {
+        if let Some((field, found, expected)) = difference(field.into(), &found, &expected) {
+            return Err(TrainError::Resume { path: dir.into(), field, found, expected });
+        }
     }
     Ok((resumed, found.progress))
 }
 
-fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("specs and settings have string keys only")
+/// The innermost first difference of two values: where, and both sides.
+fn difference(field: String, found: &Value, expected: &Value) -> Option<(String, String, String)> {
+    if found == expected {
+        return None;
+    }
+    if let (Value::Object(left), Value::Object(right)) = (found, expected)
+        && left.keys().eq(right.keys())
+    {
+        let mut inner = left.iter().zip(right.values());
+        return inner.find_map(|((name, left), right)| difference(format!("{field}.{name}"), left, right));
+    }
+    Some((field, found.to_string(), expected.to_string()))
+}
+
+fn json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).expect("specs and settings have string keys only")
 }
 
 /// A seed for one step, far from those of its neighbours.
