@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use cmpt_bundle::manifest::{FrontEnd, Metric, Pattern, Provenance, Task, Window};
-use cmpt_bundle::{Bundle, Manifest, Tensor as Plain};
+use cmpt_bundle::{Bundle, BundleWriter, Manifest, Tensor as Plain};
 use cmpt_core::features::{MelSpec, PictureSpec};
 use cmpt_core::gate::{self, EncoderTokens};
 use cmpt_core::modality::{Kind as Signal, ModalityId, ModalitySet};
@@ -227,7 +227,7 @@ fn a_release_opens_and_onnx_runtime_reproduces_its_golden_outputs() {
     let model = model(modalities, Tune::Lora(Lora::default()));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("random/1");
-    release(&model).write(&path).unwrap();
+    release(&model).write(BundleWriter::create(&path).unwrap()).unwrap();
     let bundle = Bundle::open(&path).unwrap();
     let (manifest, golden) = (bundle.manifest(), bundle.golden());
     assert_eq!(manifest.patterns.len(), 7);

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::Context;
 use clap::Args;
+use cmpt_bundle::BundleWriter;
 use cmpt_bundle::manifest::{Provenance, Window};
 use cmpt_core::modality::ModalitySet;
 use serde_json::json;
@@ -16,6 +17,7 @@ use crate::data::batch::Split;
 use crate::data::dataset::PreparedDataset;
 use crate::evaluation::evaluate::{self, Evaluation};
 use crate::exit_code::ExitCode;
+use crate::export::ExportError;
 use crate::export::bundle::Release;
 use crate::method::model::Model;
 use crate::training::checkpoint::{self, Calibration, Training};
@@ -60,6 +62,8 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     if let Some(threads) = args.threads {
         tch::set_num_threads(threads);
     }
+    // First of all, because measuring takes its time.
+    let writer = BundleWriter::create(&args.out).map_err(ExportError::from)?;
     let notes = args
         .notes
         .as_deref()
@@ -75,11 +79,10 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let patterns: Vec<ModalitySet> = ModalitySet::patterns(names.len()).collect();
     let predictions = evaluate::predict(&model, evaluation, &patterns)?;
     let test = predictions.iter().map(|predictions| {
-        let mut measured = evaluate::measure(&model, predictions, 1.0);
-        if let Some(fitted) = validation.iter().find(|pattern| pattern.available == measured.available) {
-            measured = evaluate::measure(&model, predictions, f64::from(fitted.temperature));
-        }
-        measured
+        let available: Vec<&str> = predictions.available.iter().map(|id| names[id.0].as_str()).collect();
+        let fitted = validation.iter().find(|pattern| pattern.available == available);
+        let temperature = fitted.map_or(1.0, |pattern| f64::from(pattern.temperature));
+        evaluate::measure(&model, predictions, temperature)
     });
     let release = Release {
         model: &model,
@@ -91,7 +94,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         provenance: provenance(&args.checkpoint, &model, &training, dataset.description())?,
         notes: notes.transpose()?,
     };
-    let bundle = release.write(&args.out)?;
+    let bundle = release.write(writer)?;
     eprintln!("{}: sha256 {}", bundle.root().display(), bundle.digest());
     Ok(ExitCode::Success)
 }

@@ -1,7 +1,5 @@
 //! A release: a model and everything that is told about it, as a bundle.
 
-use std::path::Path;
-
 use cmpt_bundle::manifest::{self, FORMAT_VERSION, Manifest, Modality, Pattern, Provenance, Window};
 use cmpt_bundle::{Bundle, BundleWriter};
 
@@ -39,9 +37,8 @@ pub struct Release<'a> {
 }
 
 impl Release<'_> {
-    /// Writes the bundle at `destination`, where nothing may be yet.
-    pub fn write(self, destination: &Path) -> Result<Bundle, ExportError> {
-        let mut writer = BundleWriter::create(destination)?;
+    /// Writes the bundle.
+    pub fn write(self, mut writer: BundleWriter) -> Result<Bundle, ExportError> {
         let manifest = self.manifest();
         for (index, modality) in manifest.modalities.iter().enumerate() {
             writer.add(&modality.encoder, &graph::encoder(self.model, index)?.to_bytes())?;
