@@ -36,8 +36,9 @@ impl SoundLoader {
         babble: &mut dyn FnMut(&mut Rng) -> &'a [i16],
         rng: &mut Rng,
     ) -> Vec<f32> {
-        // From untouched to beyond recognition: the easy ones are what a fresh encoder starts to learn from.
-        let strength = rng.f32();
+        // From untouched to hardly recognisable, more often the latter: the easy ones are what a fresh
+        // encoder starts to learn from, the hard ones are what makes up for few speakers.
+        let strength = rng.f32().sqrt();
         let mut window = self.speak(recording, strength, rng);
         self.add_background(&mut window, babble, strength, rng);
         let level = log_uniform(rng, 0.01, 0.95) / peak(&window);
@@ -51,10 +52,10 @@ impl SoundLoader {
     /// The word at another pitch and pace, through another room and microphone, off the centre.
     fn speak(&self, recording: &[i16], strength: f32, rng: &mut Rng) -> Vec<f32> {
         let rate_hz = self.mel.spec().sample_rate_hz as f32;
-        let speed = log_uniform(rng, 0.78, 1.28).powf(strength);
+        let speed = log_uniform(rng, 0.7, 1.4).powf(strength);
         let mut word = effects::play_at_speed(&to_float(recording), speed);
         for _ in 0..rng.usize(0..=3) {
-            let shape = Shape::Peak(strength * uniform(rng, -10.0, 10.0));
+            let shape = Shape::Peak(strength * uniform(rng, -12.0, 12.0));
             let (hz, q) = (log_uniform(rng, 150.0, 3800.0), uniform(rng, 0.4, 1.5));
             Biquad::new(shape, hz, q, rate_hz).apply(&mut word);
         }
@@ -108,8 +109,8 @@ impl SoundLoader {
         for (step, energies) in energies.chunks_exact_mut(spec.n_mels).enumerate() {
             self.mel.step(&window[step * spec.hop_samples..][..spec.window_samples], energies);
         }
-        let tempo = log_uniform(rng, 0.8, 1.25).powf(strength);
-        let tract = log_uniform(rng, 0.86, 1.16).powf(strength);
+        let tempo = log_uniform(rng, 0.75, 1.33).powf(strength);
+        let tract = log_uniform(rng, 0.8, 1.25).powf(strength);
         let mut energies = effects::warp(&energies, spec.n_mels, tempo, &tract_bins(&spec, tract));
         if rng.f32() < strength {
             effects::mask(&mut energies, spec.n_mels, spec.mean, rng);
