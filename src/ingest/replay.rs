@@ -91,14 +91,20 @@ impl Replay {
     fn choose(&self) -> Choice {
         let mut earliest: Option<(Timestamp, ModalityId, usize)> = None;
         for (index, feed) in self.feeds.iter().enumerate() {
-            for (modality, head) in feed.heads() {
+            let (failed, heads) = (feed.has_failed(), feed.heads());
+            // What arrived before a failure is told before it.
+            if failed && heads.iter().all(|(_, head)| *head == Head::Ended) {
+                return Choice::Failed(index);
+            }
+            for (modality, head) in heads {
                 match head {
                     Head::Sample(at) => {
                         let candidate = (at, modality, index);
                         earliest = Some(earliest.map_or(candidate, |best| best.min(candidate)));
                     }
-                    Head::Ended if feed.has_failed() => return Choice::Failed(index),
-                    Head::Ended if !self.ended.contains(&modality) => return Choice::Ended(modality),
+                    Head::Ended if !failed && !self.ended.contains(&modality) => {
+                        return Choice::Ended(modality);
+                    }
                     Head::Ended | Head::Empty => {}
                 }
             }
