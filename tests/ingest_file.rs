@@ -193,7 +193,9 @@ fn write_tenths(path: &Path, tenths: impl Iterator<Item = u64>) {
             source.push_buffer(buffer).unwrap();
         }
     }
-    sources.iter().for_each(|(source, _)| drop(source.end_of_stream().unwrap()));
+    for (source, _) in &sources {
+        source.end_of_stream().unwrap();
+    }
     let done = pipeline.bus().unwrap().timed_pop_filtered(
         gst::ClockTime::from_seconds(DEADLINE.as_secs()),
         &[gst::MessageType::Eos, gst::MessageType::Error],
