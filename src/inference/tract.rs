@@ -49,7 +49,9 @@ impl LoadedGraph {
             path: file.path.clone(),
             source: error.into(),
         };
-        let model = tract_onnx::onnx().model_for_path(&file.path).map_err(failure)?;
+        // The file's own shapes have a symbolic batch, which does not unify with that of a plan.
+        let onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
+        let model = onnx.model_for_path(&file.path).map_err(failure)?;
         let inputs: Vec<_> = model.inputs.iter().map(|outlet| model.node(outlet.node).name.clone()).collect();
         if inputs != [file.input] {
             return Err(EngineError::Signature {
