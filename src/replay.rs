@@ -63,16 +63,17 @@ pub async fn run(args: ReplayArgs) -> Result<(), Failure> {
     };
     let realtime = args.realtime;
     let playing = async move { if realtime { stage.play_live().await } else { stage.play().await } };
-    tokio::select! {
-        played = playing => {
-            played?;
-            written(writing.await)?;
-        }
+    let outcome = tokio::select! {
+        played = playing => match played {
+            Ok(()) => written(writing.await),
+            Err(failure) => Err(failure),
+        },
         // Without a reader there is no use in going on.
-        ended = &mut writing => written(ended)?,
-    }
+        ended = &mut writing => written(ended),
+    };
+    // After a failure too: an engine must not be taken down under a thread that runs it.
     worker.join().await;
-    Ok(())
+    outcome
 }
 
 /// A replay that is ready to be played.
