@@ -30,6 +30,8 @@ pub struct Stripes {
 
 impl Stripes {
     pub fn new(modalities: &[&str], samples: usize) -> Self {
+        // Models this small gain nothing from threads, and lose much to them on a busy machine.
+        tch::set_num_threads(1);
         let info = |name: &&str| ModalityInfo {
             name: (*name).into(),
             kind: Kind::Image,
