@@ -13,9 +13,9 @@ pub struct Linear {
 
 /// Low-rank factors of one linear layer.
 pub struct Adapter {
-    /// `A`, [rank, in].
+    /// `A`, `[rank, in]`.
     pub a: Tensor,
-    /// `B`, [out, rank]; zero before training, so that the layer starts as pretrained.
+    /// `B`, `[out, rank]`; zero before training, so that the layer starts as pretrained.
     pub b: Tensor,
     /// `alpha / rank`.
     pub scale: f64,
@@ -24,7 +24,7 @@ pub struct Adapter {
 }
 
 impl Linear {
-    /// Shapes: `x` [.., in] gives [.., out].
+    /// Shapes: `x` `[.., in]` gives `[.., out]`.
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         let y = x.linear(&self.weight, Some(&self.bias));
         match &self.adapter {

@@ -3,7 +3,7 @@
 //!
 //! # Parameter names
 //! Those of the Hugging Face ViT and AST, in safetensors. Linear layers compute `x Wᵀ + b` with
-//! `weight` [out, in]; layer norms have `weight` and `bias` [width].
+//! `weight` `[out, in]`; layer norms have `weight` and `bias` `[width]`.
 //! ```text
 //! embeddings.cls_token                           [1, 1, width]
 //! embeddings.distillation_token                  [1, 1, width]        with two class tokens
@@ -100,7 +100,7 @@ pub struct PatchEmbedding {
 pub enum Layout {
     /// `[channels, height, width]`.
     Picture,
-    /// `[width, height]`, that is [steps, mels], one channel: transposed before the convolution.
+    /// `[width, height]`, that is `[steps, mels]`, one channel: transposed before the convolution.
     Spectrogram,
 }
 

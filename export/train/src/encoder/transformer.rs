@@ -25,9 +25,9 @@ pub struct Encoder {
 /// Tokens read out of one modality's encoder.
 #[derive(Debug)]
 pub struct Tokens {
-    /// The modality's own class token, [batch, width].
+    /// The modality's own class token, `[batch, width]`.
     pub cls: Tensor,
-    /// Its proxy for each other modality, in their order, each [batch, width].
+    /// Its proxy for each other modality, in their order, each `[batch, width]`.
     pub proxies: Vec<Tensor>,
 }
 
@@ -61,7 +61,7 @@ impl Encoder {
         }
     }
 
-    /// Shapes: `features` [batch, ..input shape]; tokens [batch, width].
+    /// Shapes: `features` `[batch, ..input shape]`; tokens `[batch, width]`.
     pub fn forward(&self, features: &Tensor, mode: Mode) -> Tokens {
         let mut x = self.embed(features);
         if let Some(norm) = &self.embedding_norm {
@@ -170,7 +170,7 @@ impl Block {
     /// The first `read` tokens after this block. All tokens are attended to; the others' own outputs
     /// are not computed, which saves most of the last block.
     ///
-    /// Shapes: `x` [batch, tokens, width] gives [batch, read, width].
+    /// Shapes: `x` `[batch, tokens, width]` gives `[batch, read, width]`.
     fn forward(&self, x: &Tensor, read: i64, mode: Mode) -> Tensor {
         let normed = self.norm_before.forward(x);
         let kept = normed.narrow(1, 0, read);
@@ -196,7 +196,7 @@ impl Block {
         &x + self.contract.forward(&hidden, mode)
     }
 
-    /// [batch, tokens, width] to [batch, heads, tokens, width / heads].
+    /// `[batch, tokens, width]` to `[batch, heads, tokens, width / heads]`.
     fn split_heads(&self, x: &Tensor) -> Tensor {
         x.unflatten(2, [self.heads, -1]).transpose(1, 2)
     }

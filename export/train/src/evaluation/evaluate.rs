@@ -47,9 +47,9 @@ pub struct Evaluation<'a> {
 pub struct Predictions {
     /// The available modalities.
     pub available: ModalitySet,
-    /// [samples, classes].
+    /// `[samples, classes]`.
     pub logits: Tensor,
-    /// [samples].
+    /// `[samples]`.
     pub targets: Tensor,
 }
 
@@ -93,7 +93,7 @@ pub fn predict(
     collected.collect()
 }
 
-/// A pattern as a row [1, modalities] of 1 and 0.
+/// A pattern as a row `[1, modalities]` of 1 and 0.
 fn mask(pattern: ModalitySet, inputs: &Inputs) -> Tensor {
     let count = inputs.features.len();
     let row: Vec<f32> = (0..count).map(|id| f32::from(u8::from(pattern.contains(ModalityId(id))))).collect();

@@ -20,7 +20,7 @@ pub enum AlignmentTarget {
 /// The sum over ordered pairs (a, b) of modalities of the mean squared error between encoder a's
 /// proxy for b and encoder b's class token, averaged over the samples that have both.
 ///
-/// Shapes: `tokens` has one entry per modality; `present` [batch, modalities], 1 or 0; result [].
+/// Shapes: `tokens` has one entry per modality; `present` `[batch, modalities]`, 1 or 0; result [].
 /// Source: equation 4 of the paper, which has two modalities and hence two pairs.
 pub fn alignment_loss(tokens: &[Tokens], present: &Tensor, target: AlignmentTarget) -> Tensor {
     let pairs = (0..tokens.len()).flat_map(|a| (0..tokens.len()).map(move |b| (a, b)));

@@ -7,8 +7,8 @@ use crate::encoder::transformer::Tokens;
 /// The fused token of each sample: the sum over all modalities of the class token where the modality
 /// is available, else of the mean of the available modalities' proxies for it.
 ///
-/// Shapes: `tokens` has one entry per modality; `available` [batch, modalities], 1 or 0, at least one
-/// 1 in each row; result [batch, width].
+/// Shapes: `tokens` has one entry per modality; `available` `[batch, modalities]`, 1 or 0, at least one
+/// 1 in each row; result `[batch, width]`.
 /// Source: equation 5 of the paper, extended to any number of modalities by the mean.
 pub fn fuse(tokens: &[Tokens], available: &Tensor) -> Tensor {
     let count = tokens.len() as i64;
@@ -30,7 +30,7 @@ pub fn fuse(tokens: &[Tokens], available: &Tensor) -> Tensor {
     (0..tokens.len()).map(token).reduce(|sum, next| sum + next).expect("a model has a modality")
 }
 
-/// The proxy that encoder `from` carries for modality `to`. Shape [batch, width].
+/// The proxy that encoder `from` carries for modality `to`. Shape `[batch, width]`.
 pub fn proxy(tokens: &[Tokens], from: usize, to: usize) -> &Tensor {
     // Proxies are in the order of the modalities, without the encoder's own.
     &tokens[from].proxies[if to < from { to } else { to - 1 }]

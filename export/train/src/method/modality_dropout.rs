@@ -31,7 +31,7 @@ pub struct PatternRate {
 
 /// Availability to train on, with weights that sum to 1. Drawn from libtorch's generator.
 ///
-/// Shapes: `present` [batch, modalities], 1 or 0, at least one 1 in each row; so is each result.
+/// Shapes: `present` `[batch, modalities]`, 1 or 0, at least one 1 in each row; so is each result.
 pub fn modality_dropout(present: &Tensor, rates: &[PatternRate], drawing: Drawing) -> Vec<(f64, Tensor)> {
     let device = present.device();
     let batch = present.size()[0];

@@ -78,7 +78,7 @@ impl Model {
 
     /// Tokens of one modality in the fusion width.
     ///
-    /// Shapes: `features` [batch, ..input shape]; tokens [batch, width].
+    /// Shapes: `features` `[batch, ..input shape]`; tokens `[batch, width]`.
     pub fn encode(&self, index: usize, features: &Tensor, mode: Mode) -> Tokens {
         let tokens = self.encoders[index].forward(features, mode);
         let Some(weight) = &self.projections[index] else { return tokens };
@@ -86,7 +86,7 @@ impl Model {
         Tokens { cls: project(&tokens.cls), proxies: tokens.proxies.iter().map(project).collect() }
     }
 
-    /// Logits [batch, classes] of fused tokens [batch, width] (equation 6).
+    /// Logits `[batch, classes]` of fused tokens `[batch, width]` (equation 6).
     pub fn classify(&self, fused: &Tensor) -> Tensor {
         fused.linear(&self.weights["head.weight"], Some(&self.weights["head.bias"]))
     }

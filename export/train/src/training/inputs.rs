@@ -8,11 +8,11 @@ use crate::weights::dimensions;
 
 /// A batch in the order of the model's modalities. Samples without any of them are left out.
 pub struct Inputs {
-    /// Per modality, [batch, ..input shape].
+    /// Per modality, `[batch, ..input shape]`.
     pub features: Vec<Tensor>,
-    /// [batch, modalities], 1 or 0.
+    /// `[batch, modalities]`, 1 or 0.
     pub present: Tensor,
-    /// [batch].
+    /// `[batch]`.
     pub targets: Tensor,
 }
 
