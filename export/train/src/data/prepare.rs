@@ -354,8 +354,10 @@ mod tests {
 
     fn prepare(raw: &Path, out: &Path, more: &[&str]) -> anyhow::Result<()> {
         let (raw, out) = (raw.to_str().unwrap(), out.to_str().unwrap());
-        let fixed = ["avdigits", "--mnist", raw, "--fsdd", raw, "--out", out, "--validation-pictures", "10"];
-        run(&[&fixed[..], more].concat())
+        let fixed = ["avdigits", "--mnist", raw, "--fsdd", raw, "--out", out];
+        let given = more.contains(&"--validation-pictures");
+        let validation: &[&str] = if given { &[] } else { &["--validation-pictures", "10"] };
+        run(&[&fixed, validation, more].concat())
     }
 
     fn sources(store: &Store, modality: usize, split: Split) -> Vec<&str> {
