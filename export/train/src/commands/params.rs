@@ -54,3 +54,41 @@ pub fn run(args: &ParamsArgs) -> anyhow::Result<ExitCode> {
     io::stdout().write_all(lines.as_bytes()).context("write to stdout")?;
     Ok(ExitCode::Success)
 }
+
+#[cfg(test)]
+mod tests {
+    use cmpt_bundle::manifest::{FrontEnd, Task};
+    use cmpt_core::features::PictureSpec;
+    use cmpt_core::modality::Kind;
+
+    use super::*;
+    use crate::data::batch::ModalityInfo;
+    use crate::encoder::spec::{Embedding, EncoderSpec, Size};
+    use crate::method::spec::{Lora, ModalitySpec, Tune};
+
+    #[test]
+    fn kinetics_sounds_model_has_the_numbers_of_the_paper() {
+        let mut clip = EncoderSpec::vit(Size::BASE, 3, 224, 16);
+        let Embedding::Patches(patches) = &mut clip.embedding;
+        patches.bias = false;
+        clip.embedding_norm = true;
+        let ast = EncoderSpec::ast(Size::BASE, 1024, 128, 16, 10);
+        let modality = |name: &str, encoder| {
+            // The front end has no parameters that learn.
+            let front_end =
+                FrontEnd::Picture(PictureSpec { edge: 224, mean: vec![0.0; 3], std: vec![1.0; 3] });
+            let info = ModalityInfo { name: name.into(), kind: Kind::Video, front_end, frames: 3 };
+            ModalitySpec { info, encoder }
+        };
+        let spec = ModelSpec {
+            task: Task::Multiclass,
+            labels: (0..31).map(|class| class.to_string()).collect(),
+            modalities: vec![modality("audio", ast), modality("video", clip)],
+            width: 768,
+            tune: Tune::Lora(Lora::default()),
+        };
+        let counts = Counts::of(&spec);
+        // Table 4 of the paper: 172.16 M in total, 0.17 M learnable.
+        assert_eq!((counts.total, counts.learnable), (172_159_519, 172_831));
+    }
+}
