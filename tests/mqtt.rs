@@ -99,6 +99,8 @@ impl Broker {
                         }
                     }
                     Ok(_) => {}
+                    // The broker is down while it restarts: a pause between attempts to connect, on
+                    // which no assertion depends.
                     Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
             }

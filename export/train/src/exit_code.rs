@@ -1,4 +1,5 @@
-//! Exit codes, after BSD's `sysexits.h`.
+//! Exit codes, after BSD's `sysexits.h`. The daemon has a list of its own: neither may see the other, and
+//! each lists what it uses.
 
 use std::error::Error;
 use std::io;

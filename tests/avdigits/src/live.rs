@@ -173,7 +173,7 @@ impl Ticks {
         Self { start, start_unix: whole, next: start, count: 0 }
     }
 
-    /// Waits for the next beat.
+    /// Waits for the next beat. A real sleep, because a live sensor is in real time by definition.
     fn wait(&mut self) {
         thread::sleep(self.next.saturating_duration_since(Instant::now()));
         self.count += 1;

@@ -25,7 +25,7 @@ impl Vocabulary {
 pub const DIGITS: [&str; 10] =
     ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 
-#[rustfmt::skip]
+#[rustfmt::skip] // one word a line would be 120 lines
 const WORDS: [&str; 120] = [
     "yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go",
     "open", "close", "start", "begin", "end", "light", "dark", "house", "tree", "bird",
