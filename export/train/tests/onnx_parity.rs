@@ -1,4 +1,4 @@
-//! The exported graphs compute on ONNX Runtime what the network computes on libtorch.
+//! The exported graphs compute on ONNX Runtime and on tract what the network computes on libtorch.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -21,6 +21,9 @@ use cmpt_train::method::spec::{Lora, ModalitySpec, ModelSpec, Tune};
 use ort::environment::Environment;
 use ort::session::Session;
 use tch::{Device, Kind, Tensor, no_grad};
+use tract_onnx::prelude::{
+    Datum, Framework, InferenceFact, InferenceModelExt, IntoRunnable, IntoTValue, tvec,
+};
 
 /// Largest difference that passes, on tokens and logits alike.
 const TOLERANCE: f64 = 1e-4;
@@ -41,17 +44,48 @@ fn library() -> PathBuf {
     files.find(is_library).unwrap_or_else(|| panic!("no libonnxruntime.so in {}", folder.display()))
 }
 
-/// Runs an ONNX file and gives its outputs by name.
-fn run(file: &[u8], input: &str, tensor: &Tensor) -> Vec<(String, Tensor)> {
+/// Outputs of a graph, by name.
+type Outputs = Vec<(String, Tensor)>;
+
+/// What the daemon may run a graph on: file, name of the input, input.
+const ENGINES: [(&str, fn(&[u8], &str, &Tensor) -> Outputs); 2] =
+    [("ONNX Runtime", run_onnxruntime), ("tract", run_tract)];
+
+fn run_onnxruntime(file: &[u8], input: &str, tensor: &Tensor) -> Outputs {
     let mut session = Session::builder(&RUNTIME).unwrap().commit_from_memory(file).unwrap();
-    let values: Vec<f32> = tensor.contiguous().view(-1).try_into().unwrap();
-    let value = ort::value::Tensor::from_array((tensor.size(), values)).unwrap();
+    let value = ort::value::Tensor::from_array((tensor.size(), values(tensor))).unwrap();
     let outputs = session.run(ort::inputs![input => value]).unwrap();
     let read = outputs.iter().map(|(name, value)| {
         let (shape, values) = value.try_extract_tensor::<f32>().unwrap();
         (name.to_owned(), Tensor::from_slice(values).view(&shape[..]))
     });
     read.collect()
+}
+
+fn run_tract(mut file: &[u8], input: &str, tensor: &Tensor) -> Outputs {
+    let shape: Vec<usize> = tensor.size().iter().map(|size| *size as usize).collect();
+    // As the daemon loads them: the file's own shapes have a symbolic batch, a plan has a number.
+    let onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
+    let model = onnx.model_for_read(&mut file).unwrap();
+    assert_eq!(model.node(model.inputs[0].node).name, input);
+    let name = |outlet: &tract_onnx::prelude::OutletId| {
+        model.outlet_label(*outlet).unwrap_or(&model.node(outlet.node).name).to_owned()
+    };
+    let names: Vec<String> = model.outputs.iter().map(name).collect();
+    let fact = InferenceFact::dt_shape(f32::datum_type(), &shape);
+    let plan = model.with_input_fact(0, fact).unwrap().into_optimized().unwrap().into_runnable().unwrap();
+    let value = tract_onnx::prelude::Tensor::from_shape(&shape, &values(tensor)).unwrap();
+    let outputs = plan.run(tvec!(value.into_tvalue())).unwrap();
+    let read = outputs.iter().map(|output| {
+        let shape: Vec<i64> = output.shape().iter().map(|size| *size as i64).collect();
+        let values: Vec<f32> = output.to_plain_array_view::<f32>().unwrap().iter().copied().collect();
+        Tensor::from_slice(&values).view(&shape[..])
+    });
+    names.into_iter().zip(read).collect()
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    tensor.contiguous().view(-1).try_into().unwrap()
 }
 
 fn assert_close(what: &str, found: &Tensor, expected: &Tensor) {
@@ -114,25 +148,30 @@ fn check(model: &Model) {
                 [batch].into_iter().chain(modality.encoder.input_shape()).map(|size| size as i64).collect();
             let features = Tensor::randn(&shape, (Kind::Float, Device::Cpu));
             let expected = model.encode(index, &features, Mode::Infer);
-            let found = run(&file, "features", &features);
             let proxies = model.spec().proxies(index);
             let names: Vec<String> = std::iter::once("cls".to_owned())
                 .chain(proxies.iter().map(|other| format!("proxy_{other}")))
                 .collect();
-            assert_eq!(
-                found.iter().map(|(name, _)| name).collect::<Vec<_>>(),
-                names.iter().collect::<Vec<_>>()
-            );
-            let expected = std::iter::once(&expected.cls).chain(&expected.proxies);
-            for ((output, found), expected) in found.iter().zip(expected) {
-                assert_close(&format!("{name} {output}, batch {batch}"), found, expected);
+            let expected: Vec<&Tensor> = std::iter::once(&expected.cls).chain(&expected.proxies).collect();
+            for (engine, run) in ENGINES {
+                let found = run(&file, "features", &features);
+                assert_eq!(
+                    found.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+                    names.iter().collect::<Vec<_>>()
+                );
+                for ((output, found), expected) in found.iter().zip(&expected) {
+                    assert_close(&format!("{engine}: {name} {output}, batch {batch}"), found, expected);
+                }
             }
         }
     }
     let token = Tensor::randn([3, model.spec().width as i64], (Kind::Float, Device::Cpu));
-    let logits = run(&graph::fusion(model).unwrap().to_bytes(), "token", &token);
-    assert_eq!(logits[0].0, "logits");
-    assert_close("logits", &logits[0].1, &model.classify(&token));
+    let file = graph::fusion(model).unwrap().to_bytes();
+    for (engine, run) in ENGINES {
+        let logits = run(&file, "token", &token);
+        assert_eq!(logits[0].0, "logits");
+        assert_close(&format!("{engine}: logits"), &logits[0].1, &model.classify(&token));
+    }
 }
 
 #[test]
@@ -217,7 +256,7 @@ fn gated(bundle: &Bundle, pattern: &Pattern, row: usize) -> Vec<f32> {
 }
 
 #[test]
-fn a_release_opens_and_onnx_runtime_reproduces_its_golden_outputs() {
+fn a_release_opens_and_every_engine_reproduces_its_golden_outputs() {
     let vit = |name| vit(name, EncoderSpec::vit(Size { depth: 2, ..SMALL }, 1, 28, 7));
     let modalities = vec![
         ast(EncoderSpec::ast(SMALL, 98, 64, 16, 16).with_patches([64, 4], [64, 2])),
@@ -234,11 +273,14 @@ fn a_release_opens_and_onnx_runtime_reproduces_its_golden_outputs() {
 
     for modality in &manifest.modalities {
         let file = fs::read(bundle.encoder_path(modality)).unwrap();
-        let found = run(&file, "features", &tensor(golden.features(&modality.name).unwrap()));
-        let proxies = modality.proxies.iter().map(|other| golden.proxy(&modality.name, other));
-        let expected = std::iter::once(golden.cls(&modality.name)).chain(proxies);
-        for ((output, found), expected) in found.iter().zip(expected) {
-            assert_close(&format!("golden {} {output}", modality.name), found, &tensor(expected.unwrap()));
+        for (engine, run) in ENGINES {
+            let found = run(&file, "features", &tensor(golden.features(&modality.name).unwrap()));
+            let proxies = modality.proxies.iter().map(|other| golden.proxy(&modality.name, other));
+            let expected = std::iter::once(golden.cls(&modality.name)).chain(proxies);
+            for ((output, found), expected) in found.iter().zip(expected) {
+                let what = format!("{engine}: golden {} {output}", modality.name);
+                assert_close(&what, found, &tensor(expected.unwrap()));
+            }
         }
     }
     let fusion = fs::read(bundle.fusion_path()).unwrap();
@@ -247,12 +289,11 @@ fn a_release_opens_and_onnx_runtime_reproduces_its_golden_outputs() {
         let rows = token.size()[0] as usize;
         let fused: Vec<f32> = (0..rows).flat_map(|row| gated(&bundle, pattern, row)).collect();
         assert_close(&format!("gate {}", pattern.key()), &Tensor::from_slice(&fused).view_as(&token), &token);
-        let logits = &run(&fusion, "token", &token)[0].1;
-        assert_close(
-            &format!("golden {} logits", pattern.key()),
-            logits,
-            &tensor(golden.logits(pattern).unwrap()),
-        );
+        let expected = tensor(golden.logits(pattern).unwrap());
+        for (engine, run) in ENGINES {
+            let logits = &run(&fusion, "token", &token)[0].1;
+            assert_close(&format!("{engine}: golden {} logits", pattern.key()), logits, &expected);
+        }
     }
 
     let card = fs::read_to_string(path.join("README.md")).unwrap();
