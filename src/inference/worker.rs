@@ -130,6 +130,11 @@ impl InferenceHandle {
         self.0.send(Request { stream, parts, reply }).await.map_err(|_| WorkerError::Gone)?;
         answer.await.map_err(|_| WorkerError::Gone)?
     }
+
+    /// How many windows wait in the queue.
+    pub fn waiting(&self) -> usize {
+        self.0.max_capacity() - self.0.capacity()
+    }
 }
 
 fn open_and_check(

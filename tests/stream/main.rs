@@ -4,4 +4,5 @@
 
 mod failing_source;
 mod labels_never_stop;
+mod shared_inference;
 mod support;
