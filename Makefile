@@ -30,7 +30,7 @@ apt_demo := build-essential ca-certificates pkg-config python3 python3-pip \
   libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
   gstreamer1.0-plugins-ugly gstreamer1.0-libav mosquitto mosquitto-clients asterisk-core-sounds-en-wav
-apt_test := python3-venv shellcheck systemd
+apt_test := openssl python3-venv shellcheck systemd
 # What encoders are pretrained on: pictures that are not digits, and synthesisers that speak words.
 apt_train := dataset-fashion-mnist espeak-ng flite festival \
   festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts
