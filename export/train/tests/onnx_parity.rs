@@ -47,9 +47,11 @@ fn library() -> PathBuf {
 /// Outputs of a graph, by name.
 type Outputs = Vec<(String, Tensor)>;
 
-/// What the daemon may run a graph on: file, name of the input, input.
-const ENGINES: [(&str, fn(&[u8], &str, &Tensor) -> Outputs); 2] =
-    [("ONNX Runtime", run_onnxruntime), ("tract", run_tract)];
+/// Runs a graph: its file, the name of its input, the input.
+type Run = fn(&[u8], &str, &Tensor) -> Outputs;
+
+/// What the daemon may run a graph on.
+const ENGINES: [(&str, Run); 2] = [("ONNX Runtime", run_onnxruntime), ("tract", run_tract)];
 
 fn run_onnxruntime(file: &[u8], input: &str, tensor: &Tensor) -> Outputs {
     let mut session = Session::builder(&RUNTIME).unwrap().commit_from_memory(file).unwrap();
