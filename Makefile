@@ -35,7 +35,7 @@ apt_test := openssl python3-venv shellcheck systemd
 apt_train := dataset-fashion-mnist espeak-ng flite festival \
   festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts
 
-.PHONY: help setup setup-test setup-train build demo bench lint test
+.PHONY: help setup setup-test setup-train build demo bench live-unit lint test
 .PHONY: packages packages-test packages-train fmt clippy doc deny scripts unit features unit-file bundle
 
 help: ## what can be made
@@ -116,6 +116,11 @@ demo: build ## two minutes of live digits over MQTT, with sensors failing
 
 bench: build ## what a window costs, stage by stage and path by path
 	$(TARGET)/release/cmptd bench --bundle models/avdigits/1
+
+# Not part of `test`: it boots a container, which not every machine that builds may do.
+live-unit: build ## the service file under a real systemd, in a container; as root
+	$(call apt,systemd systemd-container)
+	tests/live-unit.sh $(TARGET)/release
 
 # --- checks ----------------------------------------------------------------------------------------
 
