@@ -7,6 +7,7 @@ mod plan;
 mod problem;
 mod raw;
 mod settings;
+mod thresholds;
 mod validate;
 
 pub use plan::StreamPlan;

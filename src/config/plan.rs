@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cmpt_core::assembler::{Assembler, SensorSpec, StreamSpec};
-use cmpt_core::dropout::{AudioThresholds, SensorThresholds, VideoThresholds};
+use cmpt_core::dropout::{AudioThresholds, DeliveryThresholds, SensorThresholds, VideoThresholds};
 use cmpt_core::modality::{Kind, ModalityId};
 use cmpt_core::window::WindowSchedule;
 use toml::Spanned;
@@ -120,8 +120,17 @@ impl Planner<'_> {
         let raw = settings.map(|settings| settings.thresholds.clone()).unwrap_or_default();
         if let Some(settings) = settings {
             let alien: &[(&str, bool)] = match kind {
-                Kind::Audio => &[("black", raw.black.is_some()), ("frozen", raw.frozen.is_some())],
-                Kind::Video | Kind::Image | Kind::Text => &[("silent", raw.silent.is_some())],
+                Kind::Audio => &[
+                    ("black", raw.black.is_some()),
+                    ("bright", raw.bright.is_some()),
+                    ("frozen", raw.frozen.is_some()),
+                    ("ignore", raw.ignore.is_some()),
+                ],
+                Kind::Video | Kind::Image | Kind::Text => &[
+                    ("silent", raw.silent.is_some()),
+                    ("clipped", raw.clipped.is_some()),
+                    ("stuck", raw.stuck.is_some()),
+                ],
             };
             for (name, _) in alien.iter().filter(|(_, set)| *set) {
                 let place = Place { key: format!("{}.{name}", settings.place.key), ..settings.place.clone() };
@@ -150,24 +159,39 @@ impl Planner<'_> {
     }
 }
 
+fn delivery(raw: &RawSensor) -> DeliveryThresholds {
+    let default = DeliveryThresholds::default();
+    DeliveryThresholds {
+        no_buffers_after_ms: whole(raw.no_buffers_after_ms.clone(), default.no_buffers_after_ms),
+        trickle: switch(raw.trickle.clone(), default.trickle),
+        bad_timestamps: switch(raw.bad_timestamps.clone(), default.bad_timestamps),
+        error: raw.error.unwrap_or(default.error),
+        eos: raw.eos.unwrap_or(default.eos),
+        recover_after_ms: whole(raw.recover_after_ms.clone(), default.recover_after_ms),
+        min_coverage: share(raw.min_coverage.clone(), default.min_coverage),
+    }
+}
+
 fn audio(raw: RawSensor) -> AudioThresholds {
     let default = AudioThresholds::default();
     AudioThresholds {
-        no_buffers_after_ms: whole(raw.no_buffers_after_ms, default.no_buffers_after_ms),
-        recover_after_ms: whole(raw.recover_after_ms, default.recover_after_ms),
-        min_coverage: share(raw.min_coverage, default.min_coverage),
+        delivery: delivery(&raw),
         silent: switch(raw.silent, default.silent),
+        clipped: switch(raw.clipped, default.clipped),
+        stuck: switch(raw.stuck, default.stuck),
     }
 }
 
 fn video(raw: RawSensor) -> VideoThresholds {
     let default = VideoThresholds::default();
     VideoThresholds {
-        no_buffers_after_ms: whole(raw.no_buffers_after_ms, default.no_buffers_after_ms),
-        recover_after_ms: whole(raw.recover_after_ms, default.recover_after_ms),
-        min_coverage: share(raw.min_coverage, default.min_coverage),
+        delivery: delivery(&raw),
         black: switch(raw.black, default.black),
+        bright: switch(raw.bright, default.bright),
         frozen: switch(raw.frozen, default.frozen),
+        ignore: raw.ignore.map_or(default.ignore, |ignore| {
+            ignore.into_inner().into_iter().map(Spanned::into_inner).collect()
+        }),
     }
 }
 

@@ -5,7 +5,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use cmpt_core::dropout::{BlackThreshold, FrozenThreshold, SilentThreshold};
+use cmpt_core::dropout::{
+    BadTimestampsThreshold, BlackThreshold, BrightThreshold, ClippedThreshold, FrozenThreshold, Region,
+    SilentThreshold, StuckThreshold, TrickleThreshold,
+};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
@@ -89,9 +92,17 @@ pub(super) struct RawSensor {
     pub no_buffers_after_ms: Option<Spanned<i64>>,
     pub recover_after_ms: Option<Spanned<i64>>,
     pub min_coverage: Option<Spanned<f64>>,
+    pub trickle: Option<Spanned<Switch<TrickleThreshold>>>,
+    pub bad_timestamps: Option<Spanned<Switch<BadTimestampsThreshold>>>,
+    pub error: Option<bool>,
+    pub eos: Option<bool>,
     pub black: Option<Spanned<Switch<BlackThreshold>>>,
+    pub bright: Option<Spanned<Switch<BrightThreshold>>>,
     pub frozen: Option<Spanned<Switch<FrozenThreshold>>>,
+    pub ignore: Option<Spanned<Vec<Spanned<Region>>>>,
     pub silent: Option<Spanned<Switch<SilentThreshold>>>,
+    pub clipped: Option<Spanned<Switch<ClippedThreshold>>>,
+    pub stuck: Option<Spanned<Switch<StuckThreshold>>>,
 }
 
 /// `false`, or a table of thresholds.

@@ -12,10 +12,10 @@ use toml::Spanned;
 use url::Url;
 
 use super::problem::{ConfigError, Document, Fault, Problem};
-use super::raw::{self, Raw, RawEngine, RawMqtt, RawSensor, RawSource, RawStream, Switch};
+use super::raw::{self, Raw, RawEngine, RawMqtt, RawSource, RawStream};
 use super::settings::{
-    Align, Config, Device, EngineSettings, MediaSettings, MqttSettings, PublishSettings, SensorSettings,
-    SourceSettings, StreamSettings, Transport,
+    Align, Config, Device, EngineSettings, MediaSettings, MqttSettings, PublishSettings, SourceSettings,
+    StreamSettings, Transport,
 };
 
 /// Longest lateness; a label that is later is of no use to anyone watching.
@@ -27,8 +27,6 @@ const MAX_OUTBOX: i64 = 1_000_000;
 /// A label a second for more than an hour.
 const DEFAULT_OUTBOX: i64 = 4096;
 const DEFAULT_LATENESS_MS: i64 = 200;
-/// Longest threshold, a day; beyond it lies a mistake in the unit.
-const MAX_THRESHOLD_MS: i64 = 86_400_000;
 
 const IDENTIFIER: &str = "one or more of A-Z a-z 0-9 _ -";
 
@@ -59,8 +57,8 @@ impl Config {
 }
 
 /// Collects problems; every method returns `None` after it has reported one.
-struct Check<'a> {
-    document: Document<'a>,
+pub(super) struct Check<'a> {
+    pub(super) document: Document<'a>,
     problems: Vec<Problem>,
     readable: bool,
 }
@@ -269,66 +267,13 @@ impl Check<'_> {
         Some(SourceSettings { media: media?, provides: provides? })
     }
 
-    fn sensor(&mut self, prefix: &str, raw: Spanned<RawSensor>) -> SensorSettings {
-        let place = self.document.place(&raw.span(), prefix);
-        let thresholds = raw.into_inner();
-        let key = |name: &str| format!("{prefix}.{name}");
-        self.whole(
-            thresholds.no_buffers_after_ms.clone(),
-            1,
-            &key("no_buffers_after_ms"),
-            1..=MAX_THRESHOLD_MS,
-        );
-        self.whole(thresholds.recover_after_ms.clone(), 0, &key("recover_after_ms"), 0..=MAX_THRESHOLD_MS);
-        self.share(thresholds.min_coverage.clone(), &key("min_coverage"));
-        self.threshold(&thresholds.black, &key("black"), |black| {
-            [
-                ("after_ms", black.after_ms as f64, 1.0, MAX_THRESHOLD_MS as f64),
-                ("luma", black.luma.into(), 0.0, 1.0),
-                ("lit_share", black.lit_share.into(), 0.0, 1.0),
-            ]
-        });
-        self.threshold(&thresholds.frozen, &key("frozen"), |frozen| {
-            [
-                ("after_ms", frozen.after_ms as f64, 1.0, MAX_THRESHOLD_MS as f64),
-                ("tolerance", frozen.tolerance.into(), 0.0, 1.0),
-            ]
-        });
-        self.threshold(&thresholds.silent, &key("silent"), |silent| {
-            [
-                ("after_ms", silent.after_ms as f64, 1.0, MAX_THRESHOLD_MS as f64),
-                // 24-bit sound bottoms out at -144 dB; 0 would call all sound silence.
-                ("below_dbfs", silent.below_dbfs.into(), -144.0, -1.0),
-            ]
-        });
-        SensorSettings { place, thresholds }
-    }
-
-    /// Checks the fields of a threshold that is switched on; both bounds are inclusive.
-    fn threshold<T, const N: usize>(
-        &mut self,
-        switch: &Option<Spanned<Switch<T>>>,
-        key: &str,
-        fields: impl Fn(&T) -> [(&'static str, f64, f64, f64); N],
-    ) {
-        let Some(switch) = switch else { return };
-        let Switch::On(threshold) = switch.get_ref() else { return };
-        for (name, value, low, high) in fields(threshold) {
-            // Written so that NaN is out of bounds.
-            if !(low <= value && value <= high) {
-                let expected = format!("a number from {low} to {high}");
-                self.value(&switch.span(), &format!("{key}.{name}"), value.to_string(), &expected);
-            }
-        }
-    }
-
-    fn share(&mut self, value: Option<Spanned<f64>>, key: &str) {
+    pub(super) fn share(&mut self, value: Option<Spanned<f64>>, key: &str) {
         if let Some(value) = value.filter(|value| !(0.0..=1.0).contains(value.get_ref())) {
             self.unexpected(&value, key, "a share from 0 to 1");
         }
     }
 
-    fn whole(
+    pub(super) fn whole(
         &mut self,
         value: Option<Spanned<i64>>,
         default: i64,
@@ -400,7 +345,7 @@ impl Check<'_> {
         self.value(&value.span(), key, format!("{:?}", value.get_ref()), expected);
     }
 
-    fn value(&mut self, span: &Range<usize>, key: &str, found: String, expected: &str) {
+    pub(super) fn value(&mut self, span: &Range<usize>, key: &str, found: String, expected: &str) {
         let fault = Fault::Value { found, expected: expected.into() };
         self.problems.push(self.document.problem(span, key, fault));
     }
@@ -527,6 +472,11 @@ provides = ["audio", "video"]
             ("frozen = { tolerance = 2.0 }", "`stream[0].sensor.video.frozen.tolerance` is 2, expected"),
             ("frozen = { after_ms = 0 }", "`stream[0].sensor.video.frozen.after_ms` is 0, expected"),
             ("frozen = { after = 1 }", "unknown field `after`"),
+            ("clipped = { share = 1.5 }", "`stream[0].sensor.video.clipped.share` is 1.5, expected"),
+            (
+                "ignore = [{ x = 0.0, y = 0.9, width = 0.5, height = 2.0 }]",
+                "`stream[0].sensor.video.ignore[0].height` is 2, expected a share",
+            ),
             ("min_coverage = nan", "`stream[0].sensor.video.min_coverage` is NaN, expected a share"),
         ] {
             let error = with(table).unwrap_err().to_string();

@@ -235,17 +235,7 @@ fn is_for(reason: Reason, format: Format) -> bool {
 }
 
 fn name(reason: Reason) -> &'static str {
-    match reason {
-        Reason::NoBuffers => "no_buffers",
-        Reason::Black => "black",
-        Reason::Frozen => "frozen",
-        Reason::Silent => "silent",
-        Reason::Trickle => "trickle",
-        Reason::Clipped => "clipped",
-        Reason::Error => "error",
-        Reason::Eos => "eos",
-        Reason::BadTimestamps => "bad_timestamps",
-    }
+    reason.name()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 mod common;
 
 use cmpt_core::assembler::{FrontEnd, Input, StreamSpec};
-use cmpt_core::dropout::VideoThresholds;
+use cmpt_core::dropout::{DeliveryThresholds, VideoThresholds};
 use cmpt_core::features::{PictureFrontEnd, PictureSpec};
 use cmpt_core::time::Timestamp;
 use cmpt_core::window::{Span, WindowSchedule};
@@ -12,12 +12,9 @@ use proptest::prelude::*;
 
 /// The pictures at `times` in milliseconds that each window takes.
 fn taken(schedule: WindowSchedule, frames: usize, times: &[i64], until_ms: i64) -> Vec<Vec<(i64, f32)>> {
-    let thresholds = VideoThresholds {
-        min_coverage: 0.0,
-        no_buffers_after_ms: u64::MAX / 1_000_000,
-        ..Default::default()
-    };
-    let mut sensor = video_sensor(thresholds);
+    let delivery =
+        DeliveryThresholds { min_coverage: 0.0, no_buffers_after_ms: 0, trickle: None, ..Default::default() };
+    let mut sensor = video_sensor(VideoThresholds { delivery, ..Default::default() });
     if let FrontEnd::Pictures { frames: slots, .. } = &mut sensor.front_end {
         *slots = frames;
     }
@@ -78,11 +75,12 @@ fn pictures_cover_twice_their_interval() {
         (vec![0, 100, 200, 300, 1200, 1400, 1600], "ok"),   // 600 ms
         (vec![0, 900, 1800], "ok"),                         // 900 reaches over to 1800
     ] {
+        let delivery = DeliveryThresholds { no_buffers_after_ms: 60_000, ..Default::default() };
         let mut rig = Rig::new(StreamSpec {
             schedule: schedule(1000, 1000, 200),
             sensors: vec![
                 common::audio_sensor(Default::default()),
-                video_sensor(VideoThresholds { no_buffers_after_ms: 60_000, ..Default::default() }),
+                video_sensor(VideoThresholds { delivery, ..Default::default() }),
             ],
         });
         for time in &times {

@@ -3,10 +3,10 @@
 mod common;
 
 use cmpt_core::dropout::{
-    AudioThresholds, BlockStatistics, DropoutDetector, FrameStatistics, Reason, SensorState,
-    SensorThresholds, StateChange, VideoThresholds,
+    AudioThresholds, DropoutDetector, Reason, SensorState, SensorThresholds, SoundMeter, StateChange,
+    VideoThresholds,
 };
-use common::{AUDIO, Camera, Microphone, Rig, VIDEO, at};
+use common::{AUDIO, Camera, Microphone, PICTURE, Rig, VIDEO, at};
 
 #[test]
 fn a_pulled_camera_is_lost_after_a_second_and_the_other_sensor_is_untouched() {
@@ -70,8 +70,6 @@ fn camera() -> DropoutDetector {
     DropoutDetector::new(SensorThresholds::Video(VideoThresholds::default()), at(0))
 }
 
-const PICTURE: FrameStatistics = FrameStatistics { luma_mean: 0.5, lit_share: 0.5, difference: Some(0.5) };
-
 #[test]
 fn a_sample_at_the_very_deadline_is_in_time() {
     let mut detector = camera();
@@ -100,7 +98,7 @@ fn statistics_of_the_wrong_kind_are_no_sign_of_life() {
     let mut microphone = DropoutDetector::new(SensorThresholds::Audio(AudioThresholds::default()), at(0));
     microphone.handle_frame(at(900), &PICTURE);
     let mut camera = camera();
-    camera.handle_block(at(900), &BlockStatistics { rms_dbfs: -10.0, peak: 1.0 });
+    camera.handle_block(at(900), &SoundMeter::new(&AudioThresholds::default(), 1000).measure(&[0.3, -0.3]));
     for mut detector in [microphone, camera] {
         detector.handle_timeout(at(1000));
         assert_eq!(detector.poll_event(), Some(lost(1000)));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::sensor::{Limits, Rejection};
 use super::{AssemblerError, Part};
-use crate::dropout::{FrameStatistics, Reason, ReferencePicture, VideoThresholds};
+use crate::dropout::{FrameStatistics, PictureMeter, Reason, VideoThresholds};
 use crate::features::{PictureFrontEnd, PictureSpec};
 use crate::samples::Frame;
 use crate::time::Timestamp;
@@ -30,7 +30,7 @@ pub(super) struct PictureTimeline {
     slots: usize,
     thresholds: VideoThresholds,
     schedule: WindowSchedule,
-    reference: ReferencePicture,
+    meter: PictureMeter,
     /// In order of time; the last one before the next window is kept, because it may reach into it.
     pictures: VecDeque<Picture>,
     /// The latest intervals between pictures.
@@ -60,9 +60,9 @@ impl PictureTimeline {
         Ok(Self {
             front_end: PictureFrontEnd::new(spec)?,
             slots,
+            meter: PictureMeter::new(&thresholds),
             thresholds,
             schedule: *schedule,
-            reference: ReferencePicture::default(),
             pictures: VecDeque::new(),
             intervals: VecDeque::new(),
         })
@@ -81,17 +81,14 @@ impl PictureTimeline {
         if frame.at > limits.horizon || previous.is_some_and(|previous| frame.at <= previous) {
             return Err(Rejection::BadTimestamps);
         }
-        let black = self.thresholds.black.clone();
-        let black_luma = black.as_ref().map_or(0.0, |black| black.luma);
-        let tolerance = self.thresholds.frozen.as_ref().map_or(0.0, |threshold| threshold.tolerance);
-        let statistics = self.reference.measure(&frame, black_luma, tolerance);
+        let statistics = self.meter.measure(&frame);
         if let Some(previous) = previous {
             self.note_interval(frame.at.saturating_since(previous));
             self.drop_untaken(frame.at);
         }
         self.pictures.push_back(Picture {
             at: frame.at,
-            black: black.is_some_and(|black| statistics.lit_share <= black.lit_share),
+            black: self.thresholds.black.as_ref().is_some_and(|black| statistics.is_black(black)),
             content: Content::Pixels(frame),
         });
         Ok(statistics)
@@ -105,7 +102,7 @@ impl PictureTimeline {
     /// The pictures the window takes: `slots` parts of shape [channels, edge, edge] in order of time,
     /// some of them equal where pictures are fewer than slots; or why there are none.
     pub(super) fn parts(&mut self, window: Span) -> Result<Vec<Part>, Reason> {
-        if self.coverage(window) < self.thresholds.min_coverage {
+        if self.coverage(window) < self.thresholds.delivery.min_coverage {
             return Err(Reason::NoBuffers);
         }
         let taken = self.take(window).ok_or(Reason::NoBuffers)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::sensor::{Limits, Rejection};
 use super::{AssemblerError, Part};
-use crate::dropout::{AudioThresholds, BlockStatistics, Reason};
+use crate::dropout::{AudioThresholds, BlockStatistics, Reason, SoundMeter};
 use crate::features::{LogMel, MelSpec};
 use crate::samples::AudioBlock;
 use crate::time::Timestamp;
@@ -28,6 +28,7 @@ const NANOS_PER_SECOND: i128 = 1_000_000_000;
 pub(super) struct SoundTimeline {
     mel: LogMel,
     thresholds: AudioThresholds,
+    meter: SoundMeter,
     /// Disjoint, in order of time.
     segments: VecDeque<Segment>,
     /// End of the block that arrived last.
@@ -82,6 +83,7 @@ impl SoundTimeline {
         Ok(Self {
             scratch: vec![0.0; spec.window_samples],
             mel,
+            meter: SoundMeter::new(&thresholds, spec.sample_rate_hz),
             thresholds,
             segments: VecDeque::new(),
             cursor: None,
@@ -96,7 +98,6 @@ impl SoundTimeline {
         if samples.is_empty() {
             return Err(Rejection::Malformed);
         }
-        let statistics = BlockStatistics::measure(&samples);
         let start = self.place(block.at);
         let end = start + samples.len() as i64;
         if end > self.position(limits.horizon) {
@@ -107,6 +108,7 @@ impl SoundTimeline {
         if usable.is_empty() {
             return Err(Rejection::Late);
         }
+        let statistics = self.meter.measure(&samples);
         for sample in samples.iter_mut().filter(|sample| !sample.is_finite()) {
             *sample = 0.0;
         }
@@ -130,7 +132,7 @@ impl SoundTimeline {
         let extent = self.position(window.start)..self.position(window.end);
         let covered: usize = self.segments.iter().map(|segment| segment.within(&extent).len()).sum();
         let coverage = covered as f32 / (extent.end - extent.start) as f32;
-        if covered == 0 || coverage < self.thresholds.min_coverage {
+        if covered == 0 || coverage < self.thresholds.delivery.min_coverage {
             return Err(Reason::NoBuffers);
         }
         if self.is_silent(&extent) {
@@ -154,11 +156,11 @@ impl SoundTimeline {
         self.first_step = first_step;
     }
 
-    /// Throughout: not one sample as loud as the threshold's level. (A mean would call a short word
-    /// in a long window silent.)
+    /// Throughout: not one sample as loud as the level that is silent whatever came before. (A mean
+    /// would call a short word in a long window silent; a quiet room is a signal.)
     fn is_silent(&self, extent: &Range<i64>) -> bool {
         let Some(threshold) = &self.thresholds.silent else { return false };
-        let audible = 10f32.powf(threshold.below_dbfs / 20.0);
+        let audible = 10f32.powf(threshold.dead_dbfs / 20.0);
         let mut samples = self.segments.iter().flat_map(|segment| segment.within(extent));
         !samples.any(|sample| sample.abs() >= audible)
     }

@@ -3,34 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::{BlockStatistics, FrameStatistics, SensorThresholds};
+use super::arrivals::Arrivals;
+use super::flaw::Flaw;
+use super::stands::Stands;
+use super::{BlockStatistics, FrameStatistics, Reason, SensorThresholds};
 use crate::time::Timestamp;
-
-/// Why a sensor is lost, or why a window goes without it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// No samples arrive.
-    NoBuffers,
-    /// Too few samples arrive.
-    Trickle,
-    /// The picture is black.
-    Black,
-    /// The picture does not change.
-    Frozen,
-    /// The sound is digitally or nearly silent.
-    Silent,
-    /// The sound is clipped.
-    Clipped,
-    /// The source reported an error.
-    Error,
-    /// The source ended.
-    Eos,
-    /// Timestamps jump back or into the future.
-    BadTimestamps,
-}
 
 /// Debounced state of a sensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,12 +46,12 @@ pub struct StateChange {
 /// Times are those of arrival: a stall is seen while nothing comes, so there is no other time to
 /// go by, and signal is timed by the same clock.
 ///
-/// - *Lost*: nothing arrived for `no_buffers_after_ms`; or arriving samples have shown the same flaw
-///   (black, frozen, silent) for its `after_ms`; or the source reported an error or its end. Flaws are
-///   judged on samples that arrive, so a slow camera is not frozen between two pictures. A sensor that
-///   is lost can change its reason.
-/// - *Recovering*: a good sample arrived: not black, not silent, and after a freeze one that differs
-///   from the frozen picture.
+/// - *Lost*: nothing arrived for `no_buffers_after_ms`, or too little for the trickle's `after_ms`; or
+///   arriving samples have shown the same flaw for its `after_ms`; or the source reported an error or
+///   its end. Flaws are judged on samples that arrive, so a slow camera is not frozen between two
+///   pictures. A sensor that is lost can change its reason.
+/// - *Recovering*: a good sample arrived: one without flaw, and after a freeze one that differs from
+///   the frozen picture. Clipped sound is good again after a second without clipping.
 /// - *Healthy* again: a good sample arrived `recover_after_ms` or more after recovery began. Pauses in
 ///   between are tolerated up to half of each flaw's time; a longer one is a relapse. Half, because a
 ///   pause that is legitimate (between two words, two slides) must not keep a sensor from ever
@@ -85,11 +62,12 @@ pub struct DropoutDetector {
     now: Timestamp,
     /// When the latest usable sample arrived.
     last_arrival: Timestamp,
-    /// Whether only unusable samples arrived since.
-    unusable: bool,
-    black: Run,
-    frozen: Run,
-    silent: Run,
+    /// When the first of those samples arrived that were unusable since.
+    unusable_since: Option<Timestamp>,
+    flaws: Vec<Flaw>,
+    arrivals: Arrivals,
+    stands: Stands,
+    changed_at: Timestamp,
     changes: VecDeque<StateChange>,
 }
 
@@ -100,36 +78,19 @@ enum Phase {
     Recovering { since: Timestamp, from: Reason },
 }
 
-/// A run of samples that show a flaw.
-#[derive(Clone, Copy, Default)]
-struct Run {
-    since: Option<Timestamp>,
-}
-
-/// What one sample shows.
-#[derive(Clone, Copy)]
-struct Flaw {
-    reason: Reason,
-    /// Whether this very sample shows it.
-    shows: bool,
-    /// How long it has been showing.
-    lasted: Duration,
-    /// How long makes it a loss.
-    after: Duration,
-}
-
 impl DropoutDetector {
     /// A detector that is healthy at `now`, and lost by `no_buffers` if nothing comes.
     pub fn new(thresholds: SensorThresholds, now: Timestamp) -> Self {
         Self {
+            flaws: Flaw::of(&thresholds),
             thresholds,
             phase: Phase::Healthy,
             now,
             last_arrival: now,
-            unusable: false,
-            black: Run::default(),
-            frozen: Run::default(),
-            silent: Run::default(),
+            unusable_since: None,
+            arrivals: Arrivals::default(),
+            stands: Stands::default(),
+            changed_at: now,
             changes: VecDeque::new(),
         }
     }
@@ -145,61 +106,62 @@ impl DropoutDetector {
 
     /// A frame arrived. Ignored by a microphone's detector.
     pub fn handle_frame(&mut self, now: Timestamp, statistics: &FrameStatistics) {
-        let SensorThresholds::Video(thresholds) = &self.thresholds else { return };
-        let (black, frozen) = (thresholds.black.clone(), thresholds.frozen.clone());
-        let now = self.handle_arrival(now);
-        let black = black.map(|threshold| {
-            let shows = statistics.lit_share <= threshold.lit_share;
-            let lasted = self.black.observe(now, shows);
-            Flaw { reason: Reason::Black, shows, lasted, after: Duration::from_millis(threshold.after_ms) }
+        let SensorThresholds::Video(video) = &self.thresholds else { return };
+        let black = video.black.as_ref().is_some_and(|black| statistics.is_black(black));
+        let bright = video.bright.as_ref().is_some_and(|bright| statistics.is_bright(bright));
+        let stands = video.frozen.as_ref().map(|frozen| {
+            let after = Duration::from_millis(frozen.after_ms);
+            (statistics.stands(frozen), after, statistics.collapse.is_none())
         });
-        let frozen = frozen.map(|threshold| {
-            let changed = statistics.difference.is_none_or(|difference| difference > threshold.tolerance);
-            if changed {
-                self.frozen.end(); // and begin anew: a run counts from the first of equal pictures
-            }
-            let lasted = self.frozen.observe(now, true);
-            let after = Duration::from_millis(threshold.after_ms);
-            Flaw { reason: Reason::Frozen, shows: !changed, lasted, after }
+        self.handle_arrival(now);
+        if let Some((stands, after, noiseless)) = stands {
+            self.allow_stands(stands, after, noiseless);
+        }
+        self.judge(|reason| match reason {
+            Reason::Black => black,
+            Reason::Bright => bright,
+            _ => stands.is_some_and(|(stands, ..)| stands),
         });
-        // A black picture is frozen too: black says more, so it comes first.
-        self.judge(now, &[black, frozen]);
     }
 
     /// A block of sound arrived. Ignored by a camera's detector.
     pub fn handle_block(&mut self, now: Timestamp, statistics: &BlockStatistics) {
-        let SensorThresholds::Audio(thresholds) = &self.thresholds else { return };
-        let silent = thresholds.silent.clone();
-        let now = self.handle_arrival(now);
-        let silent = silent.map(|threshold| {
-            let shows = statistics.rms_dbfs < threshold.below_dbfs;
-            let lasted = self.silent.observe(now, shows);
-            Flaw { reason: Reason::Silent, shows, lasted, after: Duration::from_millis(threshold.after_ms) }
+        let SensorThresholds::Audio(audio) = &self.thresholds else { return };
+        let silent = audio.silent.as_ref().is_some_and(|silent| statistics.is_silent(silent));
+        let clipped = audio.clipped.as_ref().is_some_and(|clipped| statistics.is_clipped(clipped));
+        let stuck = audio.stuck.as_ref().is_some_and(|stuck| statistics.is_stuck(stuck));
+        self.handle_arrival(now);
+        self.judge(|reason| match reason {
+            Reason::Silent => silent,
+            Reason::Clipped => clipped,
+            _ => stuck,
         });
-        self.judge(now, &[silent]);
     }
 
     /// A sample arrived that cannot be placed in stream time. It does not count as an arrival, but it
     /// is then the reason why nothing else arrives: `bad_timestamps`.
     pub fn handle_unusable(&mut self, now: Timestamp) {
         self.advance(now);
-        self.unusable = true;
+        self.unusable_since.get_or_insert(self.now);
     }
 
     /// The source reported something: lost at once, until samples come again.
     pub fn handle_source(&mut self, now: Timestamp, event: SourceEvent) {
         self.advance(now);
-        let reason = match event {
-            SourceEvent::Error => Reason::Error,
-            SourceEvent::Eos => Reason::Eos,
+        let delivery = self.thresholds.delivery();
+        let (reason, counts) = match event {
+            SourceEvent::Error => (Reason::Error, delivery.error),
+            SourceEvent::Eos => (Reason::Eos, delivery.eos),
         };
-        self.lose(self.now, reason);
+        if counts {
+            self.lose(self.now, reason);
+        }
     }
 
     /// Time passed.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.advance(now);
-        self.trip_stall(|deadline, now| deadline <= now);
+        self.trip(|deadline, now| deadline <= now);
     }
 
     /// Time passed up to, but not including, `now`: samples that arrive at `now` are yet to come. For
@@ -207,12 +169,12 @@ impl DropoutDetector {
     pub fn advance(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
         // `<` not `<=`: a sample that arrives at the very deadline is in time.
-        self.trip_stall(|deadline, now| deadline < now);
+        self.trip(|deadline, now| deadline < now);
     }
 
     /// When `handle_timeout` is next needed.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.stall_deadline()
+        self.deadline().map(|(deadline, _)| deadline)
     }
 
     /// The next change of state. Times never go back.
@@ -220,23 +182,38 @@ impl DropoutDetector {
         self.changes.pop_front()
     }
 
-    fn handle_arrival(&mut self, now: Timestamp) -> Timestamp {
+    fn handle_arrival(&mut self, now: Timestamp) {
         self.advance(now);
         self.last_arrival = self.now;
-        self.unusable = false;
-        self.now
+        self.unusable_since = None;
+        if let Some(trickle) = &self.thresholds.delivery().trickle {
+            self.arrivals.observe(self.now, trickle, matches!(self.phase, Phase::Healthy));
+        }
     }
 
-    /// What a sample's flaws mean for the state; the first that has lasted too long is the reason.
-    fn judge(&mut self, now: Timestamp, flaws: &[Option<Flaw>]) {
-        let flaws = || flaws.iter().flatten();
-        let tripped = flaws().find(|flaw| flaw.shows && flaw.lasted >= self.patience(flaw.after));
-        if let Some(flaw) = tripped {
-            return self.lose(now, flaw.reason);
+    /// Sets how long the present picture may stand, and learns how long the previous one did.
+    fn allow_stands(&mut self, stands: bool, after: Duration, noiseless: bool) {
+        let plain = self.flaws.iter().all(|flaw| flaw.reason == Reason::Frozen || !flaw.shows);
+        let Some(frozen) = self.flaws.iter_mut().find(|flaw| flaw.reason == Reason::Frozen) else { return };
+        if !stands && plain && frozen.since.is_some() && matches!(self.phase, Phase::Healthy) {
+            self.stands.learn(frozen.lasted(self.now), after);
+        }
+        frozen.after = if noiseless { self.stands.allowed(after) } else { after };
+    }
+
+    /// What the flaws of a sample mean for the state; the first that has lasted too long is the reason.
+    fn judge(&mut self, shows: impl Fn(Reason) -> bool) {
+        let now = self.now;
+        self.flaws.iter_mut().for_each(|flaw| flaw.observe(now, shows(flaw.reason)));
+        let lasting = |flaw: &&Flaw| flaw.shows && flaw.lasted(now) >= self.patience(flaw.after);
+        let trickles = self.trickle_deadline().is_some_and(|deadline| deadline < now);
+        let tripped = self.flaws.iter().find(lasting).map(|flaw| flaw.reason);
+        if let Some(reason) = tripped.or(trickles.then_some(Reason::Trickle)) {
+            return self.lose(now, reason);
         }
         let good_after = |lost_by| {
             let matters = |flaw: &&Flaw| flaw.reason != Reason::Frozen || lost_by == Reason::Frozen;
-            !flaws().filter(matters).any(|flaw| flaw.shows)
+            !self.flaws.iter().filter(matters).any(Flaw::persists)
         };
         match self.phase {
             Phase::Lost(reason) if good_after(reason) => {
@@ -251,20 +228,41 @@ impl DropoutDetector {
         }
     }
 
-    fn trip_stall(&mut self, passed: impl Fn(Timestamp, Timestamp) -> bool) {
-        let Some(deadline) = self.stall_deadline().filter(|deadline| passed(*deadline, self.now)) else {
-            return;
+    fn trip(&mut self, passed: impl Fn(Timestamp, Timestamp) -> bool) {
+        while let Some((deadline, reason)) = self.deadline().filter(|due| passed(due.0, self.now)) {
+            self.lose(deadline, reason);
+        }
+    }
+
+    /// When, and by what, the sensor is lost if nothing arrives.
+    fn deadline(&self) -> Option<(Timestamp, Reason)> {
+        let trickle = match self.phase {
+            Phase::Lost(_) => None,
+            Phase::Healthy | Phase::Recovering { .. } => self.trickle_deadline(),
         };
-        let reason = if self.unusable { Reason::BadTimestamps } else { Reason::NoBuffers };
-        self.lose(deadline, reason);
+        let trickle = trickle.map(|deadline| (deadline, Reason::Trickle));
+        [self.stall_deadline(), trickle].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
     }
 
     /// When the lack of samples becomes a loss; `None` while that is what the sensor is lost by.
-    fn stall_deadline(&self) -> Option<Timestamp> {
-        match self.phase {
-            Phase::Lost(reason) if is_absence(reason) => None,
-            _ => Some(self.last_arrival + self.patience(self.no_buffers_after())),
+    fn stall_deadline(&self) -> Option<(Timestamp, Reason)> {
+        if matches!(self.phase, Phase::Lost(reason) if reason.is_absence()) {
+            return None;
         }
+        let delivery = self.thresholds.delivery();
+        let after = |ms| self.last_arrival + self.patience(Duration::from_millis(ms));
+        match (self.unusable_since, &delivery.bad_timestamps) {
+            (Some(since), Some(threshold)) => {
+                Some((after(threshold.after_ms).max(since), Reason::BadTimestamps))
+            }
+            _ if delivery.no_buffers_after_ms == 0 => None,
+            _ => Some((after(delivery.no_buffers_after_ms), Reason::NoBuffers)),
+        }
+    }
+
+    /// When too few samples have come.
+    fn trickle_deadline(&self) -> Option<Timestamp> {
+        self.arrivals.deadline(self.thresholds.delivery().trickle.as_ref()?)
     }
 
     /// How long a flaw may last: half its time while recovering.
@@ -276,9 +274,10 @@ impl DropoutDetector {
     }
 
     fn lose(&mut self, at: Timestamp, reason: Reason) {
-        if is_absence(reason) {
+        if reason.is_absence() {
             // Nothing is known of the signal while there is none.
-            (self.black, self.frozen, self.silent) = Default::default();
+            self.flaws.iter_mut().for_each(Flaw::forget);
+            self.arrivals.interrupt();
         }
         if self.state() != SensorState::Lost(reason) {
             self.enter(at, Phase::Lost(reason));
@@ -287,40 +286,11 @@ impl DropoutDetector {
 
     fn enter(&mut self, at: Timestamp, phase: Phase) {
         self.phase = phase;
-        self.changes.push_back(StateChange { at, state: self.state() });
-    }
-
-    fn no_buffers_after(&self) -> Duration {
-        Duration::from_millis(match &self.thresholds {
-            SensorThresholds::Video(thresholds) => thresholds.no_buffers_after_ms,
-            SensorThresholds::Audio(thresholds) => thresholds.no_buffers_after_ms,
-        })
+        self.changed_at = self.changed_at.max(at);
+        self.changes.push_back(StateChange { at: self.changed_at, state: self.state() });
     }
 
     fn recover_after(&self) -> Duration {
-        Duration::from_millis(match &self.thresholds {
-            SensorThresholds::Video(thresholds) => thresholds.recover_after_ms,
-            SensorThresholds::Audio(thresholds) => thresholds.recover_after_ms,
-        })
-    }
-}
-
-/// Whether a sensor lost by `reason` delivers nothing usable.
-fn is_absence(reason: Reason) -> bool {
-    matches!(reason, Reason::NoBuffers | Reason::BadTimestamps | Reason::Error | Reason::Eos)
-}
-
-impl Run {
-    /// Continues the run if the sample `shows` the flaw, else ends it. How long it has lasted.
-    fn observe(&mut self, now: Timestamp, shows: bool) -> Duration {
-        if !shows {
-            self.end();
-            return Duration::ZERO;
-        }
-        now.saturating_since(*self.since.get_or_insert(now))
-    }
-
-    fn end(&mut self) {
-        self.since = None;
+        Duration::from_millis(self.thresholds.delivery().recover_after_ms)
     }
 }

@@ -1,11 +1,38 @@
 //! Dropout detection: one debounced state machine per sensor, fed with cheap statistics.
+//!
+//! [`PictureMeter`] and [`SoundMeter`] measure each sample once and remember what the sensor is like
+//! when nothing is wrong: its noise, its quietest moment. [`DropoutDetector`] turns their statistics,
+//! and arrivals, into `Healthy -> Lost(reason) -> Recovering -> Healthy`.
+//!
+//! **What cannot be decided** from the signal, and which way the defaults err:
+//! - A picture that was never noisy and stands: a slide show, or a frozen camera that removes its
+//!   noise. It is called frozen after the time to trip if it had been changing all the time, after
+//!   four times its longest stand if it has stood before, after a minute if it never changed.
+//! - A freeze under noise that is added behind the camera at full strength: the same picture as a live
+//!   scene in which nothing moves. Not called frozen. With half the noise or less it is.
+//! - A camera in motion that stops: if nine tenths of its picture moved in every stretch of two seconds
+//!   for minutes, and the noise is less than half of that motion, it is called frozen.
+//! - A room in which a sound of a minute or more ends, and a microphone that is unplugged: called silent
+//!   if the level falls by 20 dB to below -60 dBFS.
+//! - A pause in sound that was made digital by a noise gate, and a muted microphone: called silent.
 
+mod arrivals;
 mod detector;
-mod statistics;
+mod flaw;
+mod grid;
+mod noise;
+mod picture;
+mod reason;
+mod sound;
+mod stands;
 mod thresholds;
 
-pub use detector::{DropoutDetector, Reason, SensorState, SourceEvent, StateChange};
-pub use statistics::{BlockStatistics, FrameStatistics, ReferencePicture};
+pub use detector::{DropoutDetector, SensorState, SourceEvent, StateChange};
+pub use picture::{FrameStatistics, PictureMeter};
+pub use reason::Reason;
+pub use sound::{BlockStatistics, SoundMeter};
 pub use thresholds::{
-    AudioThresholds, BlackThreshold, FrozenThreshold, SensorThresholds, SilentThreshold, VideoThresholds,
+    AudioThresholds, BadTimestampsThreshold, BlackThreshold, BrightThreshold, ClippedThreshold,
+    DeliveryThresholds, FrozenThreshold, Region, SensorThresholds, SilentThreshold, StuckThreshold,
+    TrickleThreshold, VideoThresholds,
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cmpt_core::assembler::{Assembler, DueWindow, Event, FrontEnd, Input, SensorSpec, StreamSpec, Verdict};
 use cmpt_core::dropout::{
-    AudioThresholds, Reason, SensorState, SensorThresholds, SourceEvent, VideoThresholds,
+    AudioThresholds, FrameStatistics, SensorState, SensorThresholds, SourceEvent, VideoThresholds,
 };
 use cmpt_core::features::{MelSpec, PictureSpec};
 use cmpt_core::modality::ModalityId;
@@ -216,21 +216,25 @@ pub fn verdict(input: &Input) -> String {
     match input {
         Input::Available(_) => "ok".into(),
         Input::Missing { reason, verdict } => {
-            format!("{}{}", name(*reason), if *verdict == Verdict::Sensor { "!" } else { "" })
+            format!("{reason}{}", if *verdict == Verdict::Sensor { "!" } else { "" })
         }
     }
 }
 
-fn name(reason: Reason) -> &'static str {
-    match reason {
-        Reason::NoBuffers => "no_buffers",
-        Reason::Black => "black",
-        Reason::Frozen => "frozen",
-        Reason::Silent => "silent",
-        Reason::Error => "error",
-        Reason::Eos => "eos",
-        Reason::BadTimestamps => "bad_timestamps",
-        Reason::Trickle => "trickle",
-        Reason::Clipped => "clipped",
-    }
-}
+/// A picture unlike the one before, of a source without noise.
+pub const PICTURE: FrameStatistics = FrameStatistics {
+    luma_mean: 0.5,
+    luma_deviation: 0.2,
+    lit_share: 0.5,
+    saturated_share: 0.0,
+    activity: Some(0.5),
+    difference: Some(0.5),
+    collapse: None,
+    settled: false,
+    noise: None,
+};
+/// The same picture again.
+pub const STANDING: FrameStatistics =
+    FrameStatistics { activity: Some(0.0), difference: Some(0.0), ..PICTURE };
+pub const BLACK: FrameStatistics =
+    FrameStatistics { luma_mean: 0.0, luma_deviation: 0.0, lit_share: 0.0, ..STANDING };

@@ -1,0 +1,78 @@
+//! One flaw of the signal, and for how long it has been showing.
+
+use std::time::Duration;
+
+use super::{Reason, SensorThresholds};
+use crate::time::Timestamp;
+
+/// A run of clipped sound goes on over pauses of this length: those between words.
+const CLIPPED_BRIDGE: Duration = Duration::from_millis(1000);
+
+/// A flaw that is watched for.
+#[derive(Clone, Debug)]
+pub(super) struct Flaw {
+    pub(super) reason: Reason,
+    /// How long makes it a loss.
+    pub(super) after: Duration,
+    /// How long the run goes on without it.
+    bridge: Duration,
+    /// Since when it has been showing.
+    pub(super) since: Option<Timestamp>,
+    last_shown: Timestamp,
+    /// Whether the latest sample shows it.
+    pub(super) shows: bool,
+}
+
+impl Flaw {
+    /// Those that are switched on, the more telling first: a black picture is frozen too.
+    pub(super) fn of(thresholds: &SensorThresholds) -> Vec<Self> {
+        let flaws = match thresholds {
+            SensorThresholds::Video(video) => [
+                (Reason::Black, video.black.as_ref().map(|black| black.after_ms)),
+                (Reason::Bright, video.bright.as_ref().map(|bright| bright.after_ms)),
+                (Reason::Frozen, video.frozen.as_ref().map(|frozen| frozen.after_ms)),
+            ],
+            SensorThresholds::Audio(audio) => [
+                (Reason::Stuck, audio.stuck.as_ref().map(|stuck| stuck.after_ms)),
+                (Reason::Silent, audio.silent.as_ref().map(|silent| silent.after_ms)),
+                (Reason::Clipped, audio.clipped.as_ref().map(|clipped| clipped.after_ms)),
+            ],
+        };
+        flaws.into_iter().filter_map(|(reason, after_ms)| Some(Self::new(reason, after_ms?))).collect()
+    }
+
+    fn new(reason: Reason, after_ms: u64) -> Self {
+        let bridge = if reason == Reason::Clipped { CLIPPED_BRIDGE } else { Duration::ZERO };
+        let after = Duration::from_millis(after_ms);
+        Self { reason, after, bridge, since: None, last_shown: Timestamp::ZERO, shows: false }
+    }
+
+    /// A sample arrived.
+    pub(super) fn observe(&mut self, now: Timestamp, shows: bool) {
+        self.shows = shows;
+        if shows {
+            self.last_shown = now;
+            self.since.get_or_insert(now);
+        } else if self.reason == Reason::Frozen {
+            // A run counts from the first of equal pictures, which this one may be.
+            self.since = Some(now);
+        } else if self.bridge.is_zero() || now.saturating_since(self.last_shown) > self.bridge {
+            self.since = None;
+        }
+    }
+
+    /// How long it has been showing.
+    pub(super) fn lasted(&self, now: Timestamp) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| now.saturating_since(since))
+    }
+
+    /// Whether the sensor cannot be called good for it.
+    pub(super) fn persists(&self) -> bool {
+        self.shows || !self.bridge.is_zero() && self.since.is_some()
+    }
+
+    /// Nothing is known of the signal while there is none.
+    pub(super) fn forget(&mut self) {
+        (self.since, self.shows) = (None, false);
+    }
+}
