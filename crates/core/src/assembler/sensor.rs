@@ -35,7 +35,7 @@ pub(super) struct Sensor {
 
 enum Timeline {
     Sound(SoundTimeline),
-    Pictures(PictureTimeline),
+    Pictures(Box<PictureTimeline>),
 }
 
 impl Sensor {
@@ -49,7 +49,7 @@ impl Sensor {
                 return Err(AssemblerError::NoFrames { name: spec.name });
             }
             (FrontEnd::Pictures { picture, frames }, SensorThresholds::Video(thresholds)) => {
-                Timeline::Pictures(PictureTimeline::new(&picture, frames, thresholds, schedule)?)
+                Timeline::Pictures(Box::new(PictureTimeline::new(&picture, frames, thresholds, schedule)?))
             }
             _ => return Err(AssemblerError::ThresholdsMismatch { name: spec.name }),
         };
