@@ -34,7 +34,7 @@ pub(super) struct Sensor {
 }
 
 enum Timeline {
-    Sound(SoundTimeline),
+    Sound(Box<SoundTimeline>),
     Pictures(Box<PictureTimeline>),
 }
 
@@ -43,7 +43,7 @@ impl Sensor {
         let detector = DropoutDetector::new(spec.thresholds.clone(), Timestamp::ZERO);
         let timeline = match (spec.front_end, spec.thresholds) {
             (FrontEnd::Mel(mel), SensorThresholds::Audio(thresholds)) => {
-                Timeline::Sound(SoundTimeline::new(&mel, thresholds, schedule)?)
+                Timeline::Sound(Box::new(SoundTimeline::new(&mel, thresholds, schedule)?))
             }
             (FrontEnd::Pictures { frames: 0, .. }, _) => {
                 return Err(AssemblerError::NoFrames { name: spec.name });
