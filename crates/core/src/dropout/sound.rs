@@ -82,22 +82,23 @@ impl SoundMeter {
     /// counts as 0; no samples are silence.
     pub fn measure(&mut self, samples: &[f32]) -> BlockStatistics {
         let clip_level = self.thresholds.clipped.as_ref().map_or(f32::INFINITY, |clipped| clipped.level);
-        let (mut sum, mut power, mut peak, mut clipped) = (0.0f64, 0.0f64, 0.0f32, 0usize);
+        let (mut power, mut peak, mut clipped) = (0.0f64, 0.0f32, 0usize);
         for sample in samples.iter().copied().map(finite) {
-            sum += f64::from(sample);
             power += f64::from(sample) * f64::from(sample);
             peak = peak.max(sample.abs());
             clipped += usize::from(sample.abs() >= clip_level);
         }
         let count = samples.len().max(1) as f64;
-        let (mean, power) = (sum / count, power / count);
+        let power = power / count;
+        let hum_residue = self.hum_residue(samples);
+        let (constant, ac_power) = self.constant_and_rest(samples.len()).unwrap_or((0.0, power));
         let mut statistics = BlockStatistics {
             rms_dbfs: decibels(power),
-            ac_dbfs: decibels((power - mean * mean).max(0.0)),
-            constant: mean as f32,
+            ac_dbfs: decibels(ac_power),
+            constant: constant as f32,
             peak,
             clipped_share: (clipped as f64 / count) as f32,
-            hum_residue: self.hum_residue(samples),
+            hum_residue,
             floor_dbfs: self.floor_dbfs,
             floor_known: self.heard >= FLOOR_KNOWN_AFTER,
         };
@@ -122,6 +123,16 @@ impl SoundMeter {
             Some(floor) if silent => (floor - step).max(level),
             Some(floor) => (floor + step).min(level),
         });
+    }
+
+    /// Mean, and mean square without it, of the latest `count` samples, or of a mains period if that is
+    /// more: a block of a few samples is constant by itself. `None` before a period was heard.
+    fn constant_and_rest(&self, count: usize) -> Option<(f64, f64)> {
+        let count = count.max((self.rate_hz / MAINS_HZ[0]) as usize).max(1);
+        let samples = &self.recent[self.recent.len().checked_sub(count)?..];
+        let mean = samples.iter().map(|sample| f64::from(*sample)).sum::<f64>() / count as f64;
+        let rest: f64 = samples.iter().map(|sample| (f64::from(*sample) - mean).powi(2)).sum();
+        Some((mean, rest / count as f64))
     }
 
     /// Power of the difference to one mains period earlier, as a share of twice the power: 0 for
@@ -249,6 +260,16 @@ mod tests {
             let mut tone = meter();
             play(&mut tone, 0.0, 3.0, |t| noise(t, -55.0));
             assert!(!play(&mut tone, 3.0, 4.0, |t| 0.1 * (TAU * hz * t).sin()).is_stuck(&stuck), "{hz}");
+        }
+    }
+
+    #[test]
+    fn a_single_sample_is_no_constant() {
+        let stuck = StuckThreshold::default();
+        let mut meter = meter();
+        for n in 0..2000 {
+            let sample = 0.1 * (TAU * 440.0 * f64::from(n) / f64::from(RATE_HZ)).sin();
+            assert!(!meter.measure(&[sample as f32]).is_stuck(&stuck), "{n}");
         }
     }
 
