@@ -27,7 +27,7 @@ pub struct BlockStatistics {
     pub constant: f32,
     /// Largest absolute sample.
     pub peak: f32,
-    /// Share of samples at or above the clipped threshold's `level`.
+    /// Share of samples at or above the clipped threshold's `level`, over a mains period at least.
     pub clipped_share: f32,
     /// Share of the power that a period of 50 or 60 Hz does not explain, if the rest lies where hum
     /// does; `None` where it does not, and while there is less sound than a period.
@@ -82,22 +82,24 @@ impl SoundMeter {
     /// counts as 0; no samples are silence.
     pub fn measure(&mut self, samples: &[f32]) -> BlockStatistics {
         let clip_level = self.thresholds.clipped.as_ref().map_or(f32::INFINITY, |clipped| clipped.level);
-        let (mut power, mut peak, mut clipped) = (0.0f64, 0.0f32, 0usize);
+        let (mut power, mut peak) = (0.0f64, 0.0f32);
         for sample in samples.iter().copied().map(finite) {
             power += f64::from(sample) * f64::from(sample);
             peak = peak.max(sample.abs());
-            clipped += usize::from(sample.abs() >= clip_level);
         }
         let count = samples.len().max(1) as f64;
         let power = power / count;
         let hum_residue = self.hum_residue(samples);
-        let (constant, ac_power) = self.constant_and_rest(samples.len()).unwrap_or((0.0, power));
+        let stretch = self.stretch(samples.len());
+        let clipped = stretch.iter().filter(|sample| sample.abs() >= clip_level).count();
+        let (constant, ac_power) = if stretch.is_empty() { (0.0, power) } else { mean_and_variance(stretch) };
+        let clipped_share = clipped as f32 / stretch.len().max(1) as f32;
         let mut statistics = BlockStatistics {
             rms_dbfs: decibels(power),
             ac_dbfs: decibels(ac_power),
             constant: constant as f32,
             peak,
-            clipped_share: (clipped as f64 / count) as f32,
+            clipped_share,
             hum_residue,
             floor_dbfs: self.floor_dbfs,
             floor_known: self.heard >= FLOOR_KNOWN_AFTER,
@@ -125,14 +127,11 @@ impl SoundMeter {
         });
     }
 
-    /// Mean, and mean square without it, of the latest `count` samples, or of a mains period if that is
-    /// more: a block of a few samples is constant by itself. `None` before a period was heard.
-    fn constant_and_rest(&self, count: usize) -> Option<(f64, f64)> {
+    /// The latest `count` samples, or a mains period if that is more: a block of one sample is constant,
+    /// or clipped, by itself. Empty before a period was heard.
+    fn stretch(&self, count: usize) -> &[f32] {
         let count = count.max((self.rate_hz / MAINS_HZ[0]) as usize).max(1);
-        let samples = &self.recent[self.recent.len().checked_sub(count)?..];
-        let mean = samples.iter().map(|sample| f64::from(*sample)).sum::<f64>() / count as f64;
-        let rest: f64 = samples.iter().map(|sample| (f64::from(*sample) - mean).powi(2)).sum();
-        Some((mean, rest / count as f64))
+        self.recent.len().checked_sub(count).map_or(&[], |from| &self.recent[from..])
     }
 
     /// Power of the difference to one mains period earlier, as a share of twice the power: 0 for
@@ -173,6 +172,13 @@ impl SoundMeter {
         let left: f64 = samples.iter().zip(earlier).map(|(now, then)| f64::from(now - then).powi(2)).sum();
         Some(left / (2.0 * power))
     }
+}
+
+fn mean_and_variance(samples: &[f32]) -> (f64, f64) {
+    let count = samples.len() as f64;
+    let mean = samples.iter().map(|sample| f64::from(*sample)).sum::<f64>() / count;
+    let squares: f64 = samples.iter().map(|sample| (f64::from(*sample) - mean).powi(2)).sum();
+    (mean, squares / count)
 }
 
 fn finite(sample: f32) -> f32 {
@@ -221,7 +227,7 @@ mod tests {
             assert_eq!((silence.rms_dbfs, silence.peak), (f32::NEG_INFINITY, 0.0));
             assert!(silence.is_silent(&SilentThreshold::default()));
         }
-        let clipped = meter().measure(&[1.0, -1.0, 0.5, 0.5]);
+        let clipped = meter().measure(&[1.0, -1.0, 0.5, 0.5].repeat(80));
         assert_eq!(clipped.clipped_share, 0.5);
     }
 
