@@ -32,6 +32,9 @@ pub struct EvalArgs {
     /// Only the pattern in which this modality alone is available
     #[arg(long, value_name = "MODALITY")]
     only: Option<String>,
+    /// Also tell what each class was taken for: rows are the truth, columns the answers
+    #[arg(long)]
+    confusion: bool,
     /// Samples in a batch
     #[arg(long, default_value_t = 128)]
     batch_size: usize,
@@ -58,6 +61,9 @@ struct Report {
     mean: f64,
     labels: Vec<String>,
     patterns: Vec<Pattern>,
+    /// One matrix a pattern, where asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    confusion: Vec<Vec<Vec<usize>>>,
 }
 
 /// Runs the command. Temperatures are the checkpoint's, where it has them, else 1.
@@ -97,6 +103,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
         mean: evaluate::mean_accuracy(&patterns),
         labels: dataset.labels().to_vec(),
         patterns,
+        confusion: predictions.iter().filter(|_| args.confusion).map(evaluate::confusion).collect(),
     };
     let mut stdout = io::stdout().lock();
     serde_json::to_writer_pretty(&mut stdout, &report).map_err(io::Error::from).context("write to stdout")?;

@@ -123,6 +123,15 @@ pub fn measure(model: &Model, predictions: &Predictions, temperature: f64) -> Pa
     })
 }
 
+/// How often each class was taken for each: `[target][largest logit]`.
+pub fn confusion(predictions: &Predictions) -> Vec<Vec<usize>> {
+    let classes = predictions.logits.size()[1];
+    let cells = &predictions.targets * classes + predictions.logits.argmax(1, false);
+    let counts = cells.bincount(None::<&Tensor>, classes * classes);
+    let counts: Vec<i64> = counts.try_into().expect("counts are one row of integers");
+    counts.chunks(classes as usize).map(|row| row.iter().map(|count| *count as usize).collect()).collect()
+}
+
 /// Figures of one pattern at the temperature that fits the same predictions best.
 pub fn calibrate(model: &Model, predictions: &Predictions) -> Pattern {
     let temperature = no_grad(|| fit_temperature(&predictions.logits, &predictions.targets));
@@ -144,4 +153,19 @@ fn accuracy(logits: &Tensor, targets: &Tensor) -> f64 {
 
 fn names(model: &Model, available: ModalitySet) -> Vec<String> {
     available.iter().map(|id| model.spec().modalities[id.0].info.name.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn confusion_counts_targets_by_rows_and_answers_by_columns() {
+        let logits =
+            Tensor::from_slice2(&[[1.0f32, 0.0, 0.0], [0.0, 0.0, 2.0], [0.0, 0.0, 2.0], [0.0, 3.0, 0.0]]);
+        let targets = Tensor::from_slice(&[0i64, 0, 2, 1]);
+        let predictions =
+            Predictions { available: ModalitySet::patterns(1).next().unwrap(), logits, targets };
+        assert_eq!(confusion(&predictions), [[1, 0, 1], [0, 1, 0], [0, 0, 1]]);
+    }
 }
