@@ -48,6 +48,7 @@ pub fn manifest() -> Manifest {
         steps: 98,
         mean: -4.27,
         divisor: 9.14,
+        range_db: None,
     };
     let picture = PictureSpec { edge: 8, mean: vec![0.5], std: vec![0.5] };
     let modality = |name: &str, kind, front_end, other: &str, frames| Modality {

@@ -121,6 +121,7 @@ fn ast(encoder: EncoderSpec) -> ModalitySpec {
         steps: 98,
         mean: -4.27,
         divisor: 9.14,
+        range_db: None,
     };
     modality("audio", Signal::Audio, FrontEnd::LogMel(mel), encoder)
 }

@@ -104,6 +104,7 @@ fn audio_sensor() -> SensorSpec {
         steps: 10,
         mean: 0.0,
         divisor: 1.0,
+        range_db: None,
     };
     SensorSpec {
         name: "audio".into(),

@@ -34,6 +34,11 @@ pub struct MelSpec {
     pub mean: f32,
     /// Divides the difference (AST: 2 * 4.5689974).
     pub divisor: f32,
+    /// Where given, energies are relative to the loudest of the window and end so many decibels below
+    /// it, before `mean` is subtracted: neither the level of a recording nor its noise below that range
+    /// can then be told (AST: none; the floor is that of Whisper's front end, Radford et al. 2022).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range_db: Option<f32>,
 }
 
 /// Why a mel front end cannot be built or run.
@@ -115,14 +120,21 @@ impl LogMel {
         }
     }
 
-    /// Model input from un-normalised steps: padded with zeros or cut to `steps`, then normalised.
+    /// Model input from un-normalised steps: padded or cut to `steps`, then normalised. Padding is energy
+    /// 0, as AST pads, or the floor of the range where there is one.
     ///
     /// Shapes: `energies` is [n, n_mels] row-major; the result is [steps, n_mels].
     pub fn model_input(&self, energies: &[f32]) -> Vec<f32> {
-        let padding = std::iter::repeat(&0.0);
         let length = self.spec.steps * self.spec.n_mels;
-        let normalise = |energy: &f32| (energy - self.spec.mean) / self.spec.divisor;
-        energies.iter().chain(padding).take(length).map(normalise).collect()
+        let energies = &energies[..energies.len().min(length)];
+        let range = self.spec.range_db.map(|range_db| range_db / 10.0 * std::f32::consts::LN_10);
+        let (loudest, floor, padding) = match range {
+            Some(range) => (energies.iter().copied().fold(f32::MIN, f32::max), -range, -range),
+            None => (0.0, f32::MIN, 0.0),
+        };
+        let relative = energies.iter().map(|energy| (energy - loudest).max(floor));
+        let padded = relative.chain(std::iter::repeat(padding)).take(length);
+        padded.map(|energy| (energy - self.spec.mean) / self.spec.divisor).collect()
     }
 
     /// The whole front end on one window of samples, at least `window_samples` long for one step.
@@ -210,6 +222,12 @@ fn check(spec: &MelSpec) -> Result<(), MelError> {
             spec.divisor.is_finite() && spec.divisor > 0.0,
             "a finite number above 0",
         ),
+        (
+            "range_db",
+            f64::from(spec.range_db.unwrap_or_default()),
+            spec.range_db.is_none_or(|range_db| range_db.is_finite() && range_db > 0.0),
+            "a finite number above 0",
+        ),
     ];
     match rules.into_iter().find(|(_, _, holds, _)| !holds) {
         Some((field, value, _, expected)) => Err(MelError::Field { field, value, expected }),
@@ -233,6 +251,7 @@ mod tests {
             steps: 1024,
             mean: -4.267_739_3,
             divisor: 2.0 * 4.568_997_4,
+            range_db: None,
         }
     }
 
@@ -325,7 +344,7 @@ mod tests {
     #[test]
     fn a_bad_parameter_is_an_error_that_names_it() {
         type Spoil = fn(&mut MelSpec);
-        let cases: [(&str, Spoil); 9] = [
+        let cases: [(&str, Spoil); 10] = [
             ("sample_rate_hz", |s| s.sample_rate_hz = 0),
             ("window_samples", |s| s.window_samples = 1),
             ("hop_samples", |s| s.hop_samples = 0),
@@ -335,6 +354,7 @@ mod tests {
             ("high_hz", |s| s.high_hz = 8001.0),
             ("steps", |s| s.steps = 0),
             ("divisor", |s| s.divisor = 0.0),
+            ("range_db", |s| s.range_db = Some(0.0)),
         ];
         for (name, spoil) in cases {
             let mut spec = ast();
@@ -370,4 +390,26 @@ mod tests {
         (97, 62, -15.9424),
         (97, 40, -15.9424),
     ];
+
+    #[test]
+    fn within_a_range_neither_level_nor_faint_noise_can_be_told() {
+        let spec = MelSpec { range_db: Some(30.0), steps: 120, ..digits() };
+        let mut mel = LogMel::new(&spec).unwrap();
+        let word: Vec<f32> = sine(700.0, 16_000)
+            .into_iter()
+            .enumerate()
+            .map(|(i, x)| if i < 8000 { x } else { 0.0 })
+            .collect();
+        let quieter: Vec<f32> = word.iter().map(|x| x * 0.1).collect();
+        let noisy: Vec<f32> =
+            word.iter().enumerate().map(|(i, x)| x + 1e-3 * (i * i % 17) as f32 / 17.0).collect();
+        let features = mel.features(&word);
+        let close = |other: &[f32]| features.iter().zip(other).all(|(a, b)| (a - b).abs() < 0.05);
+        assert!(close(&mel.features(&quieter)) && close(&mel.features(&noisy)));
+        let floor = -30.0 / 10.0 * std::f32::consts::LN_10;
+        let (least, most) = features.iter().fold((f32::MAX, f32::MIN), |(a, b), x| (a.min(*x), b.max(*x)));
+        assert_eq!((least, most), (floor, 0.0));
+        // Padding is silence.
+        assert!(features[98 * 64..].iter().all(|x| *x == floor));
+    }
 }

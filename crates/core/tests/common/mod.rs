@@ -64,6 +64,7 @@ pub fn mel() -> MelSpec {
         steps: 98,
         mean: 0.0,
         divisor: 1.0,
+        range_db: None,
     }
 }
 
