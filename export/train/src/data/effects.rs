@@ -104,9 +104,22 @@ pub fn reverberate(samples: &[f32], seconds: f32, rate_hz: f32, rng: &mut Rng) -
     output
 }
 
+/// What lies between the first and the last 10 ms whose level is at most `below_db` below the loudest's.
+pub fn trim(samples: &[f32], below_db: f32, rate_hz: f32) -> &[f32] {
+    let length = (0.01 * rate_hz) as usize;
+    let levels: Vec<f32> = samples.chunks(length).map(rms).collect();
+    let least =
+        levels.iter().fold(0.0, |loudest: f32, level| loudest.max(*level)) * 10f32.powf(-below_db / 20.0);
+    let is_kept = |level: &f32| *level >= least;
+    let first = levels.iter().position(is_kept).unwrap_or_default();
+    let last = levels.iter().rposition(is_kept).map_or(0, |last| last + 1);
+    &samples[first * length..(last * length).min(samples.len())]
+}
+
 /// Noise whose spectrum falls by between 0 (white) and 6 dB (brown) an octave, at rms 1.
 pub fn coloured_noise(length: usize, rng: &mut Rng) -> Vec<f32> {
-    let pole = uniform(rng, 0.0, 0.97);
+    // A third is white, as of an amplifier that is turned up.
+    let pole = uniform(rng, -0.5, 0.97).max(0.0);
     let mut state = 0.0;
     // A sum of three uniform numbers is close enough to a Gaussian one.
     let mut white = || rng.f32() + rng.f32() + rng.f32() - 1.5;
@@ -119,6 +132,13 @@ pub fn coloured_noise(length: usize, rng: &mut Rng) -> Vec<f32> {
     let level = rms(&noise).max(f32::MIN_POSITIVE);
     noise.iter_mut().for_each(|x| *x /= level);
     noise
+}
+
+/// A mains frequency, or what is left of one by a microphone: a tone of 20 to 120 Hz and its octave.
+pub fn hum(length: usize, rate_hz: f32, rng: &mut Rng) -> Vec<f32> {
+    let (hz, octave) = (log_uniform(rng, 20.0, 120.0), rng.f32());
+    let phase = |index: usize| 2.0 * PI * hz * index as f32 / rate_hz;
+    (0..length).map(|index| phase(index).sin() + octave * (2.0 * phase(index)).sin()).collect()
 }
 
 /// Stretches a spectrogram about its centre in time, and its frequencies as another vocal tract would.
@@ -212,6 +232,28 @@ mod tests {
             rms(&room[1..800]),
             rms(&room[1600..])
         );
+    }
+
+    #[test]
+    fn hum_is_low() {
+        let mut rng = Rng::with_seed(3);
+        for _ in 0..20 {
+            let second = hum(16_000, RATE_HZ, &mut rng);
+            assert!((20..=241).contains(&crossings(&second)), "{}", crossings(&second));
+        }
+    }
+
+    #[test]
+    fn trimming_keeps_what_is_loud_and_all_between() {
+        let mut word = tone(400.0, 16_000);
+        for (index, sample) in word.iter_mut().enumerate() {
+            *sample *=
+                if (4000..6000).contains(&index) || (9000..12_000).contains(&index) { 1.0 } else { 0.05 };
+        }
+        let kept = trim(&word, 20.0, RATE_HZ);
+        assert!(kept.len().abs_diff(8000) <= 320, "{}", kept.len());
+        assert_eq!(trim(&word, 40.0, RATE_HZ).len(), 16_000);
+        assert_eq!(trim(&[], 20.0, RATE_HZ).len(), 0);
     }
 
     #[test]

@@ -49,7 +49,8 @@ impl SoundLoader {
         self.strange_features(&window, strength, rng)
     }
 
-    /// The word at another pitch and pace, through another room and microphone, off the centre.
+    /// The word at another pitch and pace, through another room and microphone, cut out of its recording
+    /// by another hand, off the centre.
     fn speak(&self, recording: &[i16], strength: f32, rng: &mut Rng) -> Vec<f32> {
         let rate_hz = self.mel.spec().sample_rate_hz as f32;
         let speed = log_uniform(rng, 0.7, 1.4).powf(strength);
@@ -68,6 +69,18 @@ impl SoundLoader {
         if rng.f32() < 0.4 * strength {
             word = effects::reverberate(&word, uniform(rng, 0.05, 0.3), rate_hz, rng);
         }
+        let (length, level) = (word.len(), rms(&word));
+        // The recording's own noise and hum, which end where the recording does.
+        if rng.f32() < 0.75 {
+            mix(&mut word, level, &effects::coloured_noise(length, rng), uniform(rng, 10.0, 45.0));
+        }
+        if rng.f32() < 0.3 {
+            mix(&mut word, level, &effects::hum(length, rate_hz, rng), uniform(rng, 5.0, 40.0));
+        }
+        if rng.f32() < 0.6 {
+            // Recordings are cut at some level below their peak, and weak beginnings and ends are lost.
+            word = effects::trim(&word, uniform(rng, 12.0, 45.0), rate_hz).to_vec();
+        }
         let furthest = 0.1 * rate_hz * strength;
         self.place(&word, uniform(rng, -furthest, furthest) as isize)
     }
@@ -80,10 +93,7 @@ impl SoundLoader {
         rng: &mut Rng,
     ) {
         let speech = rms(window);
-        let mut mix = |noise: &[f32], below_db: f32| {
-            let gain = speech * 10f32.powf(-below_db / 20.0) / rms(noise).max(f32::MIN_POSITIVE);
-            window.iter_mut().zip(noise).for_each(|(sample, noise)| *sample += gain * noise);
-        };
+        let mut mix = |noise: &[f32], below_db: f32| mix(window, speech, noise, below_db);
         let length = (self.mel.spec().sample_rate_hz as u64 * WINDOW_MS / 1000) as usize;
         // A third stays digitally silent around the word, as in a composed clip.
         if rng.u8(..3) > 0 {
@@ -109,13 +119,14 @@ impl SoundLoader {
         for (step, energies) in energies.chunks_exact_mut(spec.n_mels).enumerate() {
             self.mel.step(&window[step * spec.hop_samples..][..spec.window_samples], energies);
         }
-        let tempo = log_uniform(rng, 0.75, 1.33).powf(strength);
+        let tempo = log_uniform(rng, 0.75, 1.7).powf(strength);
         let tract = log_uniform(rng, 0.8, 1.25).powf(strength);
-        let mut energies = effects::warp(&energies, spec.n_mels, tempo, &tract_bins(&spec, tract));
+        let energies = effects::warp(&energies, spec.n_mels, tempo, &tract_bins(&spec, tract));
+        let mut features = self.mel.model_input(&energies);
         if rng.f32() < strength {
-            effects::mask(&mut energies, spec.n_mels, spec.mean, rng);
+            effects::mask(&mut features, spec.n_mels, 0.0, rng);
         }
-        self.mel.model_input(&energies)
+        features
     }
 
     /// A window with the word in its centre, `shift` samples later; a longer word loses both ends.
@@ -138,6 +149,12 @@ fn tract_bins(spec: &MelSpec, factor: f32) -> Vec<f32> {
         (mel(hz * factor) - mel(spec.low_hz)) / spacing - 1.0
     };
     (0..spec.n_mels).map(bin_at).collect()
+}
+
+/// Adds `noise` so many decibels below `level`, which is an rms.
+fn mix(samples: &mut [f32], level: f32, noise: &[f32], below_db: f32) {
+    let gain = level * 10f32.powf(-below_db / 20.0) / rms(noise).max(f32::MIN_POSITIVE);
+    samples.iter_mut().zip(noise).for_each(|(sample, noise)| *sample += gain * noise);
 }
 
 fn to_float(samples: &[i16]) -> Vec<f32> {
