@@ -1,5 +1,6 @@
 //! Training data: recordings and pictures in, batches out.
 
+pub mod accent;
 pub mod batch;
 mod collector;
 pub mod dataset;

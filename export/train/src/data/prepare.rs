@@ -91,6 +91,10 @@ pub struct Speech {
     /// Voices of Flite and Festival, evenly out of all [default: all]
     #[arg(long)]
     recorded_voices: Option<usize>,
+    /// Voices of eSpeak NG for other languages, which say digits with their accents; with any, those of
+    /// Festival come too.
+    #[arg(long, default_value_t = 0)]
+    accented_voices: usize,
     /// Every so many voices one is kept for validation.
     #[arg(long, default_value_t = 12)]
     validation_every: usize,
@@ -138,6 +142,16 @@ impl Pictures {
     }
 }
 
+/// Groups of voices by engine and accent, and how much is drawn of each. A recorded voice counts for
+/// more than one of eSpeak NG: it is nearer to a person, but there are few.
+const SHARES: [(Engine, bool, f32); 5] = [
+    (Engine::Espeak, false, 0.4),
+    (Engine::Flite, false, 0.3),
+    (Engine::Festival, false, 0.3),
+    (Engine::Espeak, true, 0.4),
+    (Engine::Festival, true, 0.4),
+];
+
 impl Speech {
     fn prepare(&self) -> Result<Store, DataError> {
         refuse_existing(&self.out)?;
@@ -146,14 +160,19 @@ impl Speech {
         let count = self.recorded_voices.unwrap_or(all.len()).min(all.len());
         let mut voices: Vec<Voice> = (0..count).map(|index| all[index * all.len() / count].clone()).collect();
         voices.extend(speech::espeak_voices(self.espeak_voices, self.seed));
+        if self.accented_voices > 0 {
+            if self.vocabulary != Vocabulary::Digits {
+                return Err(DataError::unusable("voices with an accent say digits only"));
+            }
+            voices.extend(speech::accented_voices(self.accented_voices, self.seed));
+        }
         let spoken = speak_all(&voices, words)?;
         let mut collected = Collector::new(&[audio()]);
-        for engine in Engine::ALL {
-            let of_engine = || voices.iter().zip(&spoken).filter(|(voice, _)| voice.engine() == engine);
-            // Each recorded voice counts for more: it is nearer to a person, but there are few.
-            let share = if engine == Engine::Espeak { 0.4 } else { 0.3 };
-            let weight = share / of_engine().count() as f32;
-            for (number, (voice, sounds)) in of_engine().enumerate() {
+        for (engine, accented, share) in SHARES {
+            let is_of_group = |voice: &Voice| (voice.engine(), voice.is_accented()) == (engine, accented);
+            let group = || voices.iter().zip(&spoken).filter(|(voice, _)| is_of_group(voice));
+            let weight = share / group().count() as f32;
+            for (number, (voice, sounds)) in group().enumerate() {
                 let validation = number % self.validation_every == self.validation_every - 1;
                 let split = if validation { Split::Validation } else { Split::Train };
                 for (label, sound) in sounds.iter().enumerate() {

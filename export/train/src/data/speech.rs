@@ -6,6 +6,7 @@ use std::process::Command;
 
 use fastrand::Rng;
 
+use super::accent::{ACCENTS, Accent};
 use super::error::DataError;
 use super::wav::{self, Sound};
 
@@ -21,6 +22,8 @@ pub struct Voice {
     pitch: Option<f32>,
     /// Follows every word: its intonation.
     ending: &'static str,
+    /// The language it speaks, where that is not English.
+    accent: Option<&'static Accent>,
 }
 
 /// A speech synthesiser.
@@ -34,14 +37,9 @@ pub enum Engine {
     Festival,
 }
 
-impl Engine {
-    /// The engines.
-    pub const ALL: [Self; 3] = [Self::Espeak, Self::Flite, Self::Festival];
-}
-
 impl fmt::Display for Voice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { engine, name, stretch, pitch, ending } = self;
+        let Self { engine, name, stretch, pitch, ending, accent: _ } = self;
         let engine = format!("{engine:?}").to_lowercase();
         write!(f, "{engine}/{name} stretch {stretch:.2} pitch ")?;
         match pitch {
@@ -65,9 +63,31 @@ pub fn espeak_voices(count: usize, seed: u64) -> Vec<Voice> {
             stretch: 0.8 + 0.6 * rng.f32(),
             pitch: Some(15.0 + 65.0 * rng.f32()),
             ending: ENDINGS[rng.usize(..ENDINGS.len())],
+            accent: None,
         }
     };
     (0..count).map(voice).collect()
+}
+
+/// Voices that say digits with an accent: `count` of eSpeak NG, drawn as those above, and all of Festival.
+pub fn accented_voices(count: usize, seed: u64) -> Vec<Voice> {
+    let mut voices = espeak_voices(count, seed);
+    for (voice, accent) in voices.iter_mut().zip(ACCENTS.iter().cycle()) {
+        let (_, variant) = voice.name.split_once('+').expect("a voice of eSpeak NG has a variant");
+        voice.name = format!("{}+{variant}", accent.espeak);
+        voice.accent = Some(accent);
+    }
+    for accent in &ACCENTS {
+        for name in accent.festival {
+            for (index, stretch) in [0.75, 0.9, 1.05, 1.25].into_iter().enumerate() {
+                let (name, ending) = (name.to_string(), ENDINGS[index % 2]);
+                // Their own intonation is left to them: it belongs to the accent.
+                let engine = Engine::Festival;
+                voices.push(Voice { engine, name, stretch, pitch: None, ending, accent: Some(accent) });
+            }
+        }
+    }
+    voices
 }
 
 /// The voices of Flite and Festival at several tempos and pitches.
@@ -78,7 +98,7 @@ pub fn recorded_voices() -> Vec<Voice> {
             for stretch in [0.8, 1.0, 1.2, 1.45] {
                 let ending = ENDINGS[(voices.len() + index) % ENDINGS.len()];
                 let (name, pitch) = (name.to_string(), (pitch > 0.0).then_some(pitch));
-                voices.push(Voice { engine, name, stretch, pitch, ending });
+                voices.push(Voice { engine, name, stretch, pitch, ending, accent: None });
             }
         }
     }
@@ -126,10 +146,17 @@ impl Voice {
         self.engine
     }
 
-    /// Every word on its own, in the order of `words`.
+    /// Whether it speaks another language than English.
+    pub fn is_accented(&self) -> bool {
+        self.accent.is_some()
+    }
+
+    /// Every word on its own, in the order of `words`, which a voice with an accent spells its own way:
+    /// they must then be the digits.
     ///
     /// Errors: the command line of the engine that is missing or failed, and what it said.
     pub fn speak(&self, words: &[&str]) -> Result<Vec<Sound>, DataError> {
+        let words = self.accent.map_or(words, |accent| &accent.digits);
         let folder = tempfile::tempdir();
         let folder = folder.map_err(|source| DataError::Write { path: std::env::temp_dir(), source })?;
         let path = |index: usize| folder.path().join(format!("{index}.wav"));
@@ -211,6 +238,17 @@ mod tests {
         let names: HashSet<String> = voices.iter().map(ToString::to_string).collect();
         assert_eq!(names.len(), 100);
         assert!(recorded_voices().len() > 50);
+    }
+
+    #[test]
+    fn every_accent_has_voices_and_no_voice_is_there_twice() {
+        let voices = accented_voices(60, 1);
+        let names: HashSet<String> = voices.iter().map(ToString::to_string).collect();
+        assert_eq!(names.len(), voices.len());
+        for accent in &ACCENTS {
+            let of_accent = voices.iter().filter(|voice| voice.accent == Some(accent));
+            assert_eq!(of_accent.count(), 4 + 4 * accent.festival.len(), "{}", accent.espeak);
+        }
     }
 
     #[test]
