@@ -33,7 +33,9 @@ apt_demo := build-essential ca-certificates pkg-config python3 python3-pip \
 apt_test := openssl python3-venv shellcheck systemd
 # What encoders are pretrained on: pictures that are not digits, and synthesisers that speak words.
 apt_train := dataset-fashion-mnist espeak-ng flite festival \
-  festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts
+  festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts \
+  festvox-ca-ona-hts festvox-czech-dita festvox-czech-krb festvox-czech-machac festvox-czech-ph \
+  festvox-italp16k festvox-itapc16k festvox-ru festvox-suopuhe-lj festvox-suopuhe-mv
 
 .PHONY: help setup setup-test setup-train build demo bench live-unit lint test
 .PHONY: packages packages-test packages-train fmt clippy doc deny scripts unit features unit-file bundle
