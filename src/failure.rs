@@ -92,7 +92,7 @@ fn of_engine(error: &EngineError) -> ExitCode {
 
 fn of_source(error: &SourceError) -> ExitCode {
     match error {
-        SourceError::File { .. } => ExitCode::NoInput,
+        SourceError::File { .. } | SourceError::Credentials { .. } => ExitCode::NoInput,
         SourceError::NoStream { .. } | SourceError::Corrupt { .. } => ExitCode::BadData,
         SourceError::Syntax { .. } | SourceError::NoTail { .. } => ExitCode::Config,
         SourceError::NoGStreamer { .. }

@@ -46,7 +46,11 @@ fn describe() {
     describe_counter!("cmpt_windows_total", "Windows published, by stream and path (full, proxy, blind)");
     describe_histogram!("cmpt_label_latency_seconds", "From the end of a window to its label");
     describe_histogram!("cmpt_stage_seconds", "Time of one run of a stage of inference");
-    describe_counter!("cmpt_source_restarts_total", "Sources started again");
+    describe_counter!("cmpt_source_restarts_total", "Starts of a source after its first");
+    describe_counter!("cmpt_source_failures_total", "Ends of a source, by kind of failure");
+    describe_gauge!("cmpt_source_up", "Whether a source delivers");
+    describe_gauge!("cmpt_source_delay_seconds", "From a sample's timestamp to its arrival, at the least");
+    describe_gauge!("cmpt_source_drift_ppm", "How much slower than this machine's clock a source's runs");
     describe_counter!("cmpt_source_samples_lost_total", "Samples lost in a source's queue");
     describe_counter!("cmpt_samples_dropped_total", "Samples refused, by reason");
     describe_gauge!("cmpt_outbox_labels", "Labels that the broker has not acknowledged");

@@ -12,6 +12,8 @@ pub mod failure;
 pub mod health;
 pub mod inference;
 pub mod ingest;
+pub mod journal;
+pub mod keeper;
 pub mod labeller;
 pub mod model;
 pub mod pipeline;

@@ -348,6 +348,7 @@ fn sources(
     let provided = plan.sources.iter().flat_map(|source| &source.outputs);
     let provided: Vec<_> = provided.map(|output| output.modality).collect();
     let all: Vec<Output> = ids.filter(|id| provided.contains(id)).map(|id| output(model, id)).collect();
+    let media_of_each = media.len() == plan.sources.len();
     let groups = match (media.len(), plan.sources.len()) {
         (1, _) => vec![all.clone()],
         (files, sources) if files == sources => {
@@ -360,11 +361,11 @@ fn sources(
             )));
         }
     };
-    let specs = media.iter().zip(groups).map(|(media, outputs)| SourceSpec {
-        media: Media::Uri(media.clone()),
-        outputs,
-        pace: Pace::Replay,
-        stall_after: SourceSpec::STALL_AFTER,
+    let specs = media.iter().zip(groups).enumerate().map(|(index, (media, outputs))| {
+        // One file for each source stands in for it, offset included; one file for all is one clock.
+        let offset_ms = if media_of_each { plan.sources[index].offset_ms } else { 0 };
+        let spec = SourceSpec::new(Media::Uri(media.clone()), outputs, Pace::Replay);
+        SourceSpec { offset_ms, ..spec }
     });
     Ok((specs.collect(), all))
 }

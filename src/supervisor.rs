@@ -9,31 +9,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cmpt_core::assembler::Assembler;
-use cmpt_core::dropout::SourceEvent;
 use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
-use crate::backoff::Backoff;
 use crate::config::{Align, Config, StreamPlan};
 use crate::failure::Failure;
 use crate::health::{self, Notifier};
 use crate::inference::{self, Worker};
-use crate::ingest::{self, Feed, Source, SourceMessage, StreamClock};
+use crate::ingest::{self, Source, StreamClock};
+use crate::keeper::{self, Keeper};
 use crate::labeller::{Labeller, model_id};
 use crate::model::Model;
-use crate::pipeline::{self, Pipeline, StreamMessage};
+use crate::pipeline::{self, Pipeline};
 use crate::publish::payload::Info;
 use crate::publish::{self, Message, Outlet, Publisher, WhenFull};
 
 /// How long the windows that are due may take to finish at the end.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
-/// A source that has delivered for this long is well: its next failure is a first one.
-const WELL_AFTER: Duration = Duration::from_secs(10);
 
 /// Runs the daemon with the configuration in `file` until a signal ends it.
 pub async fn run(file: &Path) -> Result<(), Failure> {
@@ -141,14 +137,14 @@ impl Daemon {
         for source in sources {
             let (settled, settles) = oneshot::channel();
             self.settled.push(settles);
-            let keeper = Keeper {
+            let keeper = Keeper::new(keeper::Parts {
                 stream: plan.id.clone(),
                 source,
                 clock,
                 messages: messages.clone(),
-                settled: Some(settled),
+                settled,
                 shutdown: self.shutdown.clone(),
-            };
+            });
             self.sources.spawn(keeper.run());
         }
         let pipeline = Pipeline::new(pipeline::Parts {
@@ -230,81 +226,5 @@ async fn asked_to_stop() {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-    }
-}
-
-/// Keeps one source alive.
-struct Keeper {
-    stream: String,
-    source: Box<dyn Source>,
-    clock: StreamClock,
-    messages: mpsc::Sender<StreamMessage>,
-    /// Told once, when the source has started or failed for the first time.
-    settled: Option<oneshot::Sender<()>>,
-    shutdown: CancellationToken,
-}
-
-impl Keeper {
-    async fn run(mut self) {
-        let shutdown = self.shutdown.clone();
-        let mut backoff = Backoff::default();
-        loop {
-            let started = Instant::now();
-            let mut feed = self.source.start(&self.clock);
-            let stopped = shutdown.run_until_cancelled(self.forward(&mut feed)).await.is_none();
-            metrics::counter!("cmpt_source_samples_lost_total", "stream" => self.stream.clone())
-                .increment(feed.dropped());
-            if !feed.stop().await {
-                warn!(stream = %self.stream, media = %self.source.spec().media, "source does not let go of its device");
-            }
-            if stopped {
-                return;
-            }
-            if started.elapsed() >= WELL_AFTER {
-                backoff.reset();
-            }
-            let wait = backoff.next_wait();
-            info!(stream = %self.stream, media = %self.source.spec().media, in_ms = wait.as_millis(), "source starts again");
-            if shutdown.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
-                return;
-            }
-            metrics::counter!("cmpt_source_restarts_total", "stream" => self.stream.clone()).increment(1);
-        }
-    }
-
-    /// Hands on what the source says until it ends. A pipeline that is gone takes the daemon with it,
-    /// so a send that fails needs no care here.
-    async fn forward(&mut self, feed: &mut Feed) {
-        while let Some(message) = feed.recv().await {
-            match message {
-                SourceMessage::Started => {
-                    info!(stream = %self.stream, media = %self.source.spec().media, "source has started");
-                    self.settle();
-                }
-                SourceMessage::Sample { modality, sample } => {
-                    let _ = self.messages.send(StreamMessage::Sample { modality, sample }).await;
-                }
-                SourceMessage::Ended { modality } => {
-                    let ended = StreamMessage::Source { modality, event: SourceEvent::Eos };
-                    let _ = self.messages.send(ended).await;
-                }
-                SourceMessage::Failed(error) => {
-                    warn!(stream = %self.stream, %error, "source has failed");
-                    for output in &self.source.spec().outputs {
-                        let failed =
-                            StreamMessage::Source { modality: output.modality, event: SourceEvent::Error };
-                        let _ = self.messages.send(failed).await;
-                    }
-                    self.settle();
-                }
-            }
-        }
-    }
-
-    fn settle(&mut self) {
-        if let Some(settled) = self.settled.take() {
-            // Nobody waits any more when the daemon is stopping.
-            let _ = settled.send(());
-        }
     }
 }

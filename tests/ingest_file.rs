@@ -33,7 +33,7 @@ fn video() -> Output {
 }
 
 fn source(media: Media, outputs: Vec<Output>, pace: Pace) -> Box<dyn Source> {
-    open(SourceSpec { media, outputs, pace, stall_after: SourceSpec::STALL_AFTER }).unwrap()
+    open(SourceSpec::new(media, outputs, pace)).unwrap()
 }
 
 fn file(path: &Path) -> Media {
@@ -327,7 +327,8 @@ async fn a_pipeline_that_cannot_be_used_says_why() {
 async fn a_source_that_never_delivers_has_stalled() {
     let media = pipeline("appsrc is-live=true format=time ! identity name=video");
     let stall_after = Duration::from_millis(300);
-    let spec = SourceSpec { media: media.clone(), outputs: vec![video()], pace: Pace::Live, stall_after };
+    let spec = SourceSpec::new(media.clone(), vec![video()], Pace::Live);
+    let spec = SourceSpec { start_within: stall_after, ..spec };
     let mut feed = open(spec).unwrap().start(&StreamClock::start());
     let failed = in_time(feed.recv()).await;
     assert_eq!(failed, Some(SourceMessage::Failed(SourceError::Stalled { media, after: stall_after })));

@@ -90,8 +90,7 @@ fn source(url: &str, sensor: Sensor) -> Box<dyn Source> {
         Sensor::Microphone => ("audio", Format::Audio { rate_hz: 16_000 }),
     };
     let outputs = vec![Output { modality: ModalityId(0), name: name.into(), format }];
-    let (media, stall_after) = (Media::Uri(url.into()), SourceSpec::STALL_AFTER);
-    open(SourceSpec { media, outputs, pace: Pace::Live, stall_after }).unwrap()
+    open(SourceSpec::new(Media::Uri(url.into()), outputs, Pace::Live)).unwrap()
 }
 
 async fn next(feed: &mut Feed) -> Option<SourceMessage> {

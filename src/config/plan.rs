@@ -1,6 +1,7 @@
 //! What the settings mean for a model: streams with every modality's source, front end and thresholds.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use cmpt_core::assembler::{Assembler, SensorSpec, StreamSpec};
 use cmpt_core::dropout::{AudioThresholds, DeliveryThresholds, SensorThresholds, VideoThresholds};
@@ -105,14 +106,28 @@ impl Planner<'_> {
                 MediaSettings::Uri(uri) => Media::Uri(uri.clone()),
                 MediaSettings::Pipeline(pipeline) => Media::Pipeline(pipeline.clone()),
             };
+            let patience = |output: &Output| self.patience(output.modality, stream);
+            let stall_after = outputs.iter().map(patience).max().unwrap_or_default();
             sources.push(SourceSpec {
-                media,
-                outputs,
-                pace: Pace::Live,
-                stall_after: SourceSpec::STALL_AFTER,
+                stall_after: source.stall_after.unwrap_or(stall_after),
+                retry_max: source.retry_max,
+                offset_ms: source.offset_ms,
+                transport: source.transport,
+                credentials_file: source.credentials_file.clone(),
+                ..SourceSpec::new(media, outputs, Pace::Live)
             });
         }
         sources
+    }
+
+    /// A source is given up a while after its sensor is: one that is slow by design is not stalled.
+    fn patience(&self, id: ModalityId, stream: &StreamSettings) -> Duration {
+        let settings = stream.sensors.get(self.model.name(id));
+        let no_buffers = settings.and_then(|settings| settings.thresholds.no_buffers_after_ms.as_ref());
+        let no_buffers = no_buffers.and_then(|after| u64::try_from(*after.get_ref()).ok());
+        no_buffers.map_or(SourceSpec::STALL_AFTER, |after| {
+            Duration::from_millis(2 * after).max(SourceSpec::STALL_AFTER)
+        })
     }
 
     fn thresholds(&mut self, id: ModalityId, settings: Option<&SensorSettings>) -> SensorThresholds {

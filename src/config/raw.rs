@@ -83,6 +83,11 @@ pub(super) struct RawSource {
     pub uri: Option<Spanned<String>>,
     pub pipeline: Option<Spanned<String>>,
     pub provides: Option<Spanned<Vec<Spanned<String>>>>,
+    pub credentials_file: Option<Spanned<String>>,
+    pub transport: Option<Spanned<String>>,
+    pub offset_ms: Option<Spanned<i64>>,
+    pub stall_after_ms: Option<Spanned<i64>>,
+    pub retry_max_ms: Option<Spanned<i64>>,
 }
 
 /// Thresholds of a sensor of any kind; which of them apply is known with the bundle.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::problem::Place;
 use super::raw::RawSensor;
+use crate::ingest::RtpTransport;
 
 /// All settings of the daemon.
 #[derive(Clone, Debug)]
@@ -148,6 +149,10 @@ impl Align {
     pub(super) const NAMES: [(&'static str, Self); 2] = [("start", Self::Start), ("clock", Self::Clock)];
 }
 
+/// Names of [`RtpTransport`].
+pub(super) const RTP_TRANSPORTS: [(&str, RtpTransport); 2] =
+    [("tcp", RtpTransport::Tcp), ("udp", RtpTransport::Udp)];
+
 /// One source of a stream.
 #[derive(Clone, Debug)]
 pub struct SourceSettings {
@@ -155,6 +160,16 @@ pub struct SourceSettings {
     pub media: MediaSettings,
     /// Modalities it provides, each with its place in the file.
     pub provides: Vec<(String, Place)>,
+    /// File with `USER:PASSWORD`.
+    pub credentials_file: Option<PathBuf>,
+    /// What RTP comes over.
+    pub transport: RtpTransport,
+    /// Added to its timestamps, in milliseconds.
+    pub offset_ms: i64,
+    /// How long it may deliver nothing; follows from its sensors' thresholds unless it is set.
+    pub stall_after: Option<Duration>,
+    /// Longest wait before it is started again.
+    pub retry_max: Duration,
 }
 
 /// What a source plays.

@@ -9,7 +9,7 @@ use super::settings::SensorSettings;
 use super::validate::Check;
 
 /// Longest threshold, a day; beyond it lies a mistake in the unit.
-const MAX_THRESHOLD_MS: i64 = 86_400_000;
+pub(super) const MAX_THRESHOLD_MS: i64 = 86_400_000;
 
 impl Check<'_> {
     pub(super) fn sensor(&mut self, prefix: &str, raw: Spanned<RawSensor>) -> SensorSettings {

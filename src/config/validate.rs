@@ -13,10 +13,13 @@ use url::Url;
 
 use super::problem::{ConfigError, Document, Fault, Problem};
 use super::raw::{self, Raw, RawEngine, RawMqtt, RawSource, RawStream};
+use super::settings::RTP_TRANSPORTS;
 use super::settings::{
     Align, Config, Device, EngineSettings, MediaSettings, MqttSettings, PublishSettings, SourceSettings,
     StreamSettings, Transport,
 };
+use super::thresholds::MAX_THRESHOLD_MS;
+use crate::ingest::{self, RtpTransport, SourceSpec};
 
 /// Longest lateness; a label that is later is of no use to anyone watching.
 const MAX_LATENESS_MS: i64 = 60_000;
@@ -27,6 +30,9 @@ const MAX_OUTBOX: i64 = 1_000_000;
 /// A label a second for more than an hour.
 const DEFAULT_OUTBOX: i64 = 4096;
 const DEFAULT_LATENESS_MS: i64 = 200;
+
+/// Largest offset of a source. A window keeps samples for little longer.
+const MAX_OFFSET_MS: i64 = 10_000;
 
 const IDENTIFIER: &str = "one or more of A-Z a-z 0-9 _ -";
 
@@ -264,7 +270,45 @@ impl Check<'_> {
                 named.map(|name| (name.get_ref().clone(), self.document.place(&name.span(), &key))).collect(),
             )
         });
-        Some(SourceSettings { media: media?, provides: provides? })
+        let media = media.filter(|media| match media {
+            MediaSettings::Uri(uri) if ingest::has_credentials(uri) => {
+                // The value is not repeated: it may hold a password.
+                let expected = "an address without credentials; they belong in `credentials_file`";
+                self.value(&span, &format!("{prefix}.uri"), "an address with credentials".into(), expected);
+                false
+            }
+            _ => true,
+        });
+        let credentials_file = match raw.credentials_file {
+            Some(file) => self.path(file, &format!("{prefix}.credentials_file")).map(Some),
+            None => Some(None),
+        };
+        let transport = match raw.transport {
+            Some(transport) => self.choice(transport, &format!("{prefix}.transport"), &RTP_TRANSPORTS),
+            None => Some(RtpTransport::Tcp),
+        };
+        let offset_ms = raw.offset_ms.as_ref().map_or(0, |offset| *offset.get_ref());
+        if let Some(offset) = raw.offset_ms.filter(|_| offset_ms.abs() > MAX_OFFSET_MS) {
+            let expected = format!("a whole number from -{MAX_OFFSET_MS} to {MAX_OFFSET_MS}");
+            self.unexpected(&offset, &format!("{prefix}.offset_ms"), &expected);
+        }
+        let mut millis = |value: Option<Spanned<i64>>, default: Duration, name: &str| {
+            let default = i64::try_from(default.as_millis()).unwrap_or(i64::MAX);
+            self.whole(value, default, &format!("{prefix}.{name}"), 100..=MAX_THRESHOLD_MS)
+                .map(Duration::from_millis)
+        };
+        let sets_stall = raw.stall_after_ms.is_some();
+        let stall_after = millis(raw.stall_after_ms, SourceSpec::STALL_AFTER, "stall_after_ms");
+        let retry_max = millis(raw.retry_max_ms, SourceSpec::RETRY_MAX, "retry_max_ms");
+        Some(SourceSettings {
+            media: media?,
+            provides: provides?,
+            credentials_file: credentials_file?,
+            transport: transport?,
+            offset_ms,
+            stall_after: Some(stall_after?).filter(|_| sets_stall),
+            retry_max: retry_max?,
+        })
     }
 
     pub(super) fn share(&mut self, value: Option<Spanned<f64>>, key: &str) {

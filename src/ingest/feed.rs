@@ -77,6 +77,7 @@ pub fn channel(
     let lanes = modalities.iter().map(|modality| Lane::new(*modality, capacity)).collect();
     let queue = Queue {
         lanes,
+        arrived: false,
         started: false,
         failure: None,
         dropped: 0,
@@ -184,6 +185,7 @@ impl FeedSender {
             return Err(Closed);
         }
         queue.awaited_since = None;
+        queue.arrived = true;
         let lost = queue.lanes[lane].ring.push_overwrite(sample);
         queue.dropped += u64::from(lost.is_some());
         self.shared.arrival.notify_one();
@@ -199,6 +201,11 @@ impl FeedSender {
     /// that a slow pipeline does not look like a stalled source.
     pub fn starved(&self) -> Duration {
         self.shared.lock().awaited_since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Whether a sample has ever been sent.
+    pub fn has_delivered(&self) -> bool {
+        self.shared.lock().arrived
     }
 
     /// Ends the `lane`-th modality.
@@ -230,6 +237,8 @@ struct Shared {
 
 struct Queue {
     lanes: Vec<Lane>,
+    /// Whether anything has ever been sent.
+    arrived: bool,
     started: bool,
     failure: Option<Failure>,
     dropped: u64,

@@ -23,6 +23,7 @@
 //! signal: that is the dropout detector's business.
 
 pub mod clock;
+pub mod credentials;
 pub mod drop;
 pub mod feed;
 #[cfg(feature = "gst")]
@@ -34,11 +35,18 @@ pub use clock::StreamClock;
 pub use drop::{DropError, DropFilter, DropSpec};
 pub use feed::Feed;
 pub use replay::Replay;
-pub use source::{Format, Media, Output, Pace, Source, SourceError, SourceMessage, SourceSpec};
+pub use source::has_credentials;
+pub use source::{
+    Format, Media, Output, Pace, RtpTransport, Source, SourceError, SourceMessage, SourceSpec,
+};
 
 /// A source that plays `spec` through GStreamer. Errors: [`SourceError::NoGStreamer`] in a build
-/// without it.
+/// without it; credentials that cannot be read.
 pub fn open(spec: SourceSpec) -> Result<Box<dyn Source>, SourceError> {
+    if let Some(file) = &spec.credentials_file {
+        // Read anew at every start; here only so that a mistake is seen at the first.
+        credentials::read(file)?;
+    }
     #[cfg(feature = "gst")]
     return Ok(Box::new(gst::GstSource::new(spec)?));
     #[cfg(not(feature = "gst"))]

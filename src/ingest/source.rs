@@ -7,6 +7,7 @@ use std::time::Duration;
 use cmpt_core::modality::ModalityId;
 use cmpt_core::samples::Sample;
 
+use super::credentials::CredentialsError;
 use super::{Feed, StreamClock};
 
 /// Something that can be played, and played again after it failed.
@@ -17,6 +18,11 @@ pub trait Source: Send + Sync {
     /// Starts to play on a thread of its own, without waiting for the device or server: what goes
     /// wrong there comes as [`SourceMessage::Failed`]. Dropping the feed stops it.
     fn start(&self, clock: &StreamClock) -> Feed;
+
+    /// Host and port of a server that must accept a connection before it is worth while to start.
+    fn address(&self) -> Option<(String, u16)> {
+        None
+    }
 }
 
 /// What to play, for whom, and how fast.
@@ -28,14 +34,55 @@ pub struct SourceSpec {
     pub outputs: Vec<Output>,
     /// How fast.
     pub pace: Pace,
-    /// It has failed when nothing at all arrives for this long, from the start on.
+    /// It has failed when its first sample takes longer than this.
+    pub start_within: Duration,
+    /// It has failed when nothing at all arrives for this long after the first sample.
     pub stall_after: Duration,
+    /// Longest wait before it is started again.
+    pub retry_max: Duration,
+    /// Added to its timestamps, in milliseconds: positive for a source whose samples are stamped earlier
+    /// than those of its companions for the same event.
+    pub offset_ms: i64,
+    /// What RTP comes over.
+    pub transport: RtpTransport,
+    /// File with `USER:PASSWORD` on its first line, see [`credentials`](super::credentials).
+    pub credentials_file: Option<PathBuf>,
 }
 
 impl SourceSpec {
-    /// Default of `stall_after`: beyond the 4 s after which an unreachable RTSP server is an error of
+    /// Default of `start_within`: beyond the 4 s after which an unreachable RTSP server is an error of
     /// its own, so that the more telling error comes first.
-    pub const STALL_AFTER: Duration = Duration::from_secs(6);
+    pub const START_WITHIN: Duration = Duration::from_secs(6);
+    /// Default of `stall_after`. What was sent into a dead network is sent again later and later (TCP
+    /// doubles its wait), so a new connection is the quicker way back.
+    pub const STALL_AFTER: Duration = Duration::from_secs(2);
+    /// Default of `retry_max`: with windows of a second, a sensor is back within two of them. To try a
+    /// dead server costs a connection.
+    pub const RETRY_MAX: Duration = Duration::from_secs(1);
+
+    /// A source with every default.
+    pub fn new(media: Media, outputs: Vec<Output>, pace: Pace) -> Self {
+        Self {
+            media,
+            outputs,
+            pace,
+            start_within: Self::START_WITHIN,
+            stall_after: Self::STALL_AFTER,
+            retry_max: Self::RETRY_MAX,
+            offset_ms: 0,
+            transport: RtpTransport::Tcp,
+            credentials_file: None,
+        }
+    }
+}
+
+/// What RTP comes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RtpTransport {
+    /// Inside the RTSP connection: passes firewalls, loses nothing.
+    Tcp,
+    /// Datagrams: what is lost is lost, and nothing waits for it.
+    Udp,
 }
 
 /// What to play.
@@ -119,6 +166,13 @@ pub enum SourceError {
         /// What GStreamer says.
         message: String,
     },
+    /// The credentials cannot be read.
+    #[error(transparent)]
+    Credentials {
+        /// Why; never what they are.
+        #[from]
+        error: CredentialsError,
+    },
     /// The media file cannot be read.
     #[error("read media file {}: {message}", path.display())]
     File {
@@ -199,6 +253,44 @@ pub enum SourceError {
     },
 }
 
+impl SourceError {
+    /// Name of the kind of failure, for logs and metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoGStreamer { .. } => "no_gstreamer",
+            Self::Setup { .. } => "setup",
+            Self::Credentials { .. } => "credentials",
+            Self::File { .. } => "file",
+            Self::Syntax { .. } => "syntax",
+            Self::NoTail { .. } => "no_tail",
+            Self::NoStream { .. } => "no_stream",
+            Self::NoPlugin { .. } => "no_plugin",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Stalled { .. } => "stalled",
+            Self::Element { .. } => "element",
+        }
+    }
+
+    /// Whether waiting is unlikely to mend it.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::NoGStreamer { .. }
+            | Self::Setup { .. }
+            | Self::Syntax { .. }
+            | Self::NoTail { .. }
+            | Self::NoStream { .. }
+            | Self::NoPlugin { .. }
+            | Self::Corrupt { .. } => true,
+            Self::Credentials { .. }
+            | Self::File { .. }
+            | Self::Unreachable { .. }
+            | Self::Stalled { .. }
+            | Self::Element { .. } => false,
+        }
+    }
+}
+
 impl Format {
     /// `audio` or `video`.
     pub fn kind(self) -> &'static str {
@@ -224,8 +316,18 @@ impl fmt::Debug for Media {
     }
 }
 
-/// `text` with the user information of every `scheme://user:password@host` replaced by `***`.
+/// `text` without what must not be read in a log: the user information of every
+/// `scheme://user:password@host`, and the values of properties that are named like a secret.
 pub(super) fn without_credentials(text: &str) -> String {
+    without_secret_properties(&without_user_info(text))
+}
+
+/// Whether `uri` names a user, with or without a password.
+pub fn has_credentials(uri: &str) -> bool {
+    without_user_info(uri) != uri
+}
+
+fn without_user_info(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("://") {
@@ -245,6 +347,35 @@ pub(super) fn without_credentials(text: &str) -> String {
     kept
 }
 
+/// As elements and query strings name them: `user-pw=`, `passphrase=`, `access_token=`.
+const SECRET_NAMES: [&str; 4] = ["pw", "pass", "secret", "token"];
+
+fn without_secret_properties(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('=') {
+        kept.push_str(before);
+        kept.push('=');
+        let name = before.rsplit(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_')).next();
+        let name = name.unwrap_or_default().to_ascii_lowercase();
+        rest = after;
+        if SECRET_NAMES.iter().any(|secret| name.contains(secret)) {
+            kept.push_str("***");
+            rest = &after[value_length(after)..];
+        }
+    }
+    kept.push_str(rest);
+    kept
+}
+
+/// Length of the value that `text` begins with: up to the closing quote, or to a separator.
+fn value_length(text: &str) -> usize {
+    if let Some(quoted) = text.strip_prefix('"') {
+        return quoted.find('"').map_or(text.len(), |end| end + 2);
+    }
+    text.find(|c: char| c.is_whitespace() || c == '&' || c == '"' || c == '`').unwrap_or(text.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,6 +388,13 @@ mod tests {
             ("/media/a@b.mp4", "/media/a@b.mp4"),
         ] {
             assert_eq!(Media::Uri(text.into()).to_string(), shown);
+        }
+        for (text, shown) in [
+            ("rtspsrc user-id=a user-pw=s3cret ! x", "`rtspsrc user-id=a user-pw=*** ! x`"),
+            ("srtsrc passphrase=\"my secret\" name=a", "`srtsrc passphrase=*** name=a`"),
+            ("souphttpsrc location=http://h/?token=abc&x=1", "`souphttpsrc location=http://h/?token=***&x=1`"),
+        ] {
+            assert_eq!(Media::Pipeline(text.into()).to_string(), shown);
         }
         let pipeline = Media::Pipeline("rtspsrc location=rtsp://u:p@h/s ! decodebin name=video".into());
         assert_eq!(pipeline.to_string(), "`rtspsrc location=rtsp://***@h/s ! decodebin name=video`");

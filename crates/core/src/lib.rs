@@ -4,6 +4,7 @@
 //! argument, tensors are `&[f32]` with a shape, and the number of modalities is data.
 
 pub mod assembler;
+pub mod drift;
 pub mod dropout;
 pub mod features;
 pub mod gate;

@@ -13,7 +13,33 @@ use crate::ingest::{Format, StreamClock};
 /// Where a pipeline's running time 0 lies in stream time.
 ///
 /// Known only once the pipeline has prerolled, since that tells whether it is live by itself.
-pub(super) type Origin = OnceLock<RunningTime>;
+#[derive(Debug)]
+pub(super) struct Origin {
+    running_time: OnceLock<RunningTime>,
+    /// What the operator adds to every timestamp.
+    offset_ms: i64,
+}
+
+impl Origin {
+    pub(super) fn new(offset_ms: i64) -> Self {
+        Self { running_time: OnceLock::new(), offset_ms }
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        self.running_time.get().is_some()
+    }
+
+    /// Errors: it is known already.
+    pub(super) fn set(&self, running_time: RunningTime) -> Result<(), RunningTime> {
+        self.running_time.set(running_time)
+    }
+
+    fn stream_time(&self, running: gst::ClockTime) -> Option<Timestamp> {
+        let at = self.running_time.get()?.stream_time(running);
+        let offset = Duration::from_millis(self.offset_ms.unsigned_abs());
+        Some(if self.offset_ms < 0 { at - offset } else { at + offset })
+    }
+}
 
 /// Relates running time and stream time.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +67,7 @@ pub(super) fn convert(sample: &gst::Sample, format: Format, origin: &Origin) -> 
         return None;
     }
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
-    let at = origin.get()?.stream_time(segment.to_running_time(buffer.pts()?)?);
+    let at = origin.stream_time(segment.to_running_time(buffer.pts()?)?)?;
     match format {
         Format::Audio { .. } => block(buffer, at).map(Sample::Audio),
         Format::Video { .. } => frame(buffer, sample.caps()?, at).map(Sample::Frame),

@@ -11,7 +11,8 @@ use gstreamer_video::{VideoFormat, VideoInfo};
 use super::buffer::{self, Origin};
 use crate::ingest::feed::FeedSender;
 use crate::ingest::source::without_credentials;
-use crate::ingest::{Format, Media, Output, SourceError, SourceSpec};
+use crate::ingest::credentials::{self, Credentials};
+use crate::ingest::{Format, Media, Output, RtpTransport, SourceError, SourceSpec};
 
 /// Name of the application message that tells that all of the media's streams are known.
 pub(super) const STREAMS_KNOWN: &str = "streams-known";
@@ -80,6 +81,7 @@ impl Tail {
 #[derive(Debug)]
 pub(super) struct Graph {
     spec: SourceSpec,
+    credentials: Option<Credentials>,
     tails: Vec<Tail>,
 }
 
@@ -91,17 +93,23 @@ impl Graph {
         sender: &FeedSender,
         origin: &Arc<Origin>,
     ) -> Result<Self, SourceError> {
+        let credentials = spec.credentials_file.as_deref().map(credentials::read).transpose()?;
         let bin = match &spec.media {
             Media::Uri(_) => pipeline.clone().upcast(),
             Media::Pipeline(text) => {
                 let bin = parse(&spec.media, text)?;
+                if let Some(credentials) = &credentials {
+                    let elements = bin.iterate_recurse().into_iter().filter_map(Result::ok);
+                    elements.for_each(|element| log_in(&element, credentials));
+                }
                 pipeline.add(&bin).map_err(|error| SourceError::Setup { message: error.to_string() })?;
                 bin
             }
         };
         let tails = spec.outputs.iter().enumerate();
         let tails = tails.map(|(lane, output)| Tail::new(&bin, lane, output, sender, origin));
-        let graph = Self { spec: spec.clone(), tails: tails.collect::<Result<_, _>>()? };
+        let tails = tails.collect::<Result<_, _>>()?;
+        let graph = Self { spec: spec.clone(), credentials, tails };
         match &spec.media {
             Media::Uri(uri) => graph.link_uri(pipeline, uri)?,
             Media::Pipeline(_) => graph.link_text(&bin)?,
@@ -126,9 +134,11 @@ impl Graph {
     fn link_uri(&self, pipeline: &gst::Pipeline, uri: &str) -> Result<(), SourceError> {
         let decode = element("uridecodebin")?;
         decode.set_property("uri", full_uri(uri)?);
-        decode.connect("source-setup", false, |values| {
+        let transport = self.spec.transport;
+        let credentials = self.credentials.clone();
+        decode.connect("source-setup", false, move |values| {
             let source: gst::Element = values[1].get().expect("the second argument is the source");
-            set_up_source(&source);
+            set_up_source(&source, transport, credentials.as_ref());
             None
         });
         let tails = self.tails.clone();
@@ -245,15 +255,26 @@ fn video_caps(width: u32, height: u32) -> gst::Caps {
         .build()
 }
 
-fn set_up_source(source: &gst::Element) {
+/// Settings for the element that opens the connection, whatever it is.
+fn set_up_source(source: &gst::Element, transport: RtpTransport, credentials: Option<&Credentials>) {
     if source.factory().is_some_and(|factory| factory.name() == "rtspsrc") {
         let location: Option<String> = source.property("location");
-        // TCP passes firewalls and loses nothing; who wants UDP says rtspu://.
-        if !location.is_some_and(|location| location.starts_with("rtspu://")) {
-            source.set_property_from_str("protocols", "tcp");
-        }
+        let asks_for_udp = location.is_some_and(|location| location.starts_with("rtspu://"));
+        let protocols = if asks_for_udp || transport == RtpTransport::Udp { "udp" } else { "tcp" };
+        source.set_property_from_str("protocols", protocols);
         source.set_property("latency", RTSP_LATENCY_MS);
         source.set_property("tcp-timeout", RTSP_TIMEOUT_US);
+    }
+    if let Some(credentials) = credentials {
+        log_in(source, credentials);
+    }
+}
+
+/// Hands over credentials as properties, so that no URI, and no message with one, ever holds them.
+fn log_in(element: &gst::Element, credentials: &Credentials) {
+    if element.has_property("user-id") && element.has_property("user-pw") {
+        element.set_property("user-id", &credentials.user);
+        element.set_property("user-pw", credentials.password());
     }
 }
 

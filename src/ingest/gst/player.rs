@@ -8,12 +8,13 @@ use gstreamer as gst;
 use gstreamer::MessageView;
 use gstreamer::prelude::*;
 use tracing::debug;
+use url::Url;
 
 use super::buffer::{Origin, RunningTime};
 use super::graph::{Graph, STREAMS_KNOWN};
 use super::message::{missing_plugin, source_error};
 use crate::ingest::feed::{self, FeedSender, WhenFull};
-use crate::ingest::{Feed, Pace, Source, SourceError, SourceSpec, StreamClock};
+use crate::ingest::{Feed, Media, Pace, Source, SourceError, SourceSpec, StreamClock};
 
 /// Name of the application message that stops a source.
 const STOP: &str = "stop";
@@ -36,6 +37,19 @@ impl Source for GstSource {
         &self.spec
     }
 
+    fn address(&self) -> Option<(String, u16)> {
+        let Media::Uri(uri) = &self.spec.media else { return None };
+        let url = Url::parse(uri).ok()?;
+        // Not HTTP, which may have to go through a proxy.
+        let port = match url.scheme() {
+            "rtsp" | "rtspt" | "rtspu" => 554,
+            "rtsps" => 322,
+            _ => return None,
+        };
+        let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']');
+        Some((host.to_owned(), url.port().unwrap_or(port)))
+    }
+
     fn start(&self, clock: &StreamClock) -> Feed {
         let modalities: Vec<_> = self.spec.outputs.iter().map(|output| output.modality).collect();
         let (capacity, when_full) = match self.spec.pace {
@@ -55,7 +69,7 @@ impl Source for GstSource {
         };
         let (sender, feed, running) = feed::channel(&modalities, capacity, when_full, stop);
         let spec = self.spec.clone();
-        let origin = Arc::new(Origin::new());
+        let origin = Arc::new(Origin::new(spec.offset_ms));
         let player = Player { spec, clock: *clock, pipeline, bus, sender: sender.clone(), origin };
         let name = self.spec.outputs.iter().map(|output| output.name.as_str()).collect::<Vec<_>>().join("+");
         let spawned = thread::Builder::new().name(format!("source {name}")).spawn(move || {
@@ -118,14 +132,15 @@ impl Player {
         let mut missing = None;
         loop {
             let Some(message) = self.bus.timed_pop(self.patience()) else {
-                if self.sender.starved() >= self.spec.stall_after {
-                    let (media, after) = (self.spec.media.clone(), self.spec.stall_after);
+                let after = self.bound();
+                if self.sender.starved() >= after {
+                    let media = self.spec.media.clone();
                     return Err(SourceError::Stalled { media, after });
                 }
                 continue;
             };
             match message.view() {
-                MessageView::AsyncDone(_) if self.origin.get().is_none() => self.begin_prerolled(&graph)?,
+                MessageView::AsyncDone(_) if !self.origin.is_set() => self.begin_prerolled(&graph)?,
                 MessageView::Element(element) => missing = missing_plugin(element).or(missing),
                 MessageView::Application(told) if is_named(told, STREAMS_KNOWN) => {
                     self.check_fed(&graph, missing.as_ref())?;
@@ -200,9 +215,14 @@ impl Player {
         system.time().saturating_sub(clock_time(self.clock.base().elapsed()))
     }
 
+    /// How long the feed may wait for the next sample.
+    fn bound(&self) -> Duration {
+        if self.sender.has_delivered() { self.spec.stall_after } else { self.spec.start_within }
+    }
+
     /// How long the bus may be quiet before the source could have stalled.
     fn patience(&self) -> gst::ClockTime {
-        clock_time(self.spec.stall_after.saturating_sub(self.sender.starved()).max(LEAST_PATIENCE))
+        clock_time(self.bound().saturating_sub(self.sender.starved()).max(LEAST_PATIENCE))
     }
 }
 
