@@ -13,5 +13,7 @@ pub mod programme;
 pub mod score;
 pub mod sensor;
 pub mod speech;
+pub mod torment;
+pub mod tormentor;
 pub mod truth;
 pub mod watch;

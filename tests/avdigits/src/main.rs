@@ -14,6 +14,8 @@ use avdigits::live::Rig;
 use avdigits::programme::{self, Draw, Second};
 use avdigits::score::{Label, Score};
 use avdigits::speech::Voice;
+use avdigits::torment;
+use avdigits::tormentor;
 use avdigits::truth::{self, LABELS, Truth};
 use avdigits::watch::{self, Line, Sensors};
 use clap::{Args, Parser, Subcommand};
@@ -71,6 +73,9 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         labels: PathBuf,
     },
+    /// Start cmptd on RTSP sensors, ill-treat them by a seeded plan, and judge every window; exit code 1
+    /// if one was lost.
+    Torment(TormentArgs),
     /// Show labels as they come on stdin from `mosquitto_sub -F '%t %p'`, then the score.
     Watch {
         /// The truth that `play` is writing.
@@ -80,6 +85,34 @@ enum Command {
         #[arg(long)]
         seconds: Option<u64>,
     },
+}
+
+#[derive(Debug, Args)]
+struct TormentArgs {
+    /// The daemon.
+    #[arg(long, value_name = "FILE")]
+    cmptd: PathBuf,
+    /// The bundle that it is to run.
+    #[arg(long, value_name = "DIR")]
+    bundle: PathBuf,
+    /// Streams, each with a camera and a microphone.
+    #[arg(long, default_value_t = 2)]
+    streams: usize,
+    /// How long it takes.
+    #[arg(long, default_value_t = 30)]
+    minutes: u64,
+    /// Faults at most.
+    #[arg(long, default_value_t = 1000)]
+    faults: usize,
+    /// Cut the network too: needs a network namespace of its own, and the right to change it.
+    #[arg(long)]
+    cut: bool,
+    /// Seed of the plan.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder for the configuration, the log, the labels, and the result as JSON.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -160,8 +193,42 @@ fn run(command: Command) -> Result<ExitCode> {
             }
             report(&truth::read(&truth)?, &received)
         }
+        Command::Torment(args) => torment(&args),
         Command::Watch { truth, seconds } => watch(&truth, seconds),
     }
+}
+
+fn torment(args: &TormentArgs) -> Result<ExitCode> {
+    /// Of the bundle that the rig is made for.
+    const HOP_MS: i64 = 1000;
+    fs::create_dir_all(&args.out).with_context(|| format!("create {}", args.out.display()))?;
+    let length = Duration::from_secs(60 * args.minutes);
+    let plan = torment::plan(torment::Draw {
+        streams: args.streams,
+        length,
+        faults: args.faults,
+        cuts: args.cut,
+        seed: args.seed,
+    });
+    let setup = tormentor::Setup {
+        cmptd: args.cmptd.clone(),
+        bundle: args.bundle.clone(),
+        streams: args.streams,
+        folder: args.out.clone(),
+        length,
+    };
+    let record = tormentor::run(&setup, &plan)?;
+    let judgement = torment::judge(&record.happened, &record.labels, args.streams, HOP_MS);
+    let result = serde_json::json!({
+        "faults": torment::count(&plan), "seed": args.seed, "streams": args.streams, "minutes": args.minutes,
+        "looks": record.looks, "judgement": judgement,
+    });
+    let path = args.out.join("result.json");
+    let text = serde_json::to_string_pretty(&result).context("write the result")?;
+    fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+    print!("{}", torment::report(&judgement, HOP_MS));
+    println!("{} faults planned; process: {}", torment::count(&plan), tormentor::cost(&record.looks));
+    Ok(if judgement.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn watch(truth_path: &Path, seconds: Option<u64>) -> Result<ExitCode> {

@@ -109,6 +109,16 @@ impl SensorServer {
         }
     }
 
+    /// From now on frames are `width` x `height`: a camera that is switched in the middle of a session.
+    pub fn resize(&self, width: usize, height: usize) {
+        let caps = format!("video/x-raw,format=RGB,width={width},height={height},framerate={FRAMES}/1");
+        let caps: gst::Caps = caps.parse().expect("these are caps");
+        self.outlet.size.lock().expect(UNPOISONED).clone_from(&Some(caps.clone()));
+        if let Some(source) = &*self.outlet.lock() {
+            source.set_caps(Some(&caps));
+        }
+    }
+
     /// Starts to listen, on the port of the first time.
     pub fn plug(&mut self) -> Result<(), SensorError> {
         if self.plugged.is_some() {
@@ -166,6 +176,9 @@ impl SensorServer {
         factory.connect_media_configure(move |_, media| {
             let bin = media.element().downcast::<gst::Bin>().expect("a launch line in brackets is a bin");
             let source = bin.by_name("source").and_downcast::<AppSrc>();
+            if let (Some(source), Some(size)) = (&source, &*outlet.size.lock().expect(UNPOISONED)) {
+                source.set_caps(Some(size));
+            }
             outlet.lock().clone_from(&source);
             let outlet = Arc::clone(&outlet);
             media.connect_unprepared(move |_| {
@@ -179,16 +192,20 @@ impl SensorServer {
     }
 }
 
+const UNPOISONED: &str = "nothing panics while the outlet is locked";
+
 /// Where a sensor's signal goes.
 #[derive(Debug, Default)]
 struct Outlet {
     source: Mutex<Option<AppSrc>>,
+    /// Caps of another size than the usual.
+    size: Mutex<Option<gst::Caps>>,
     clients: AtomicUsize,
 }
 
 impl Outlet {
     fn lock(&self) -> MutexGuard<'_, Option<AppSrc>> {
-        self.source.lock().expect("nothing panics while the outlet is locked")
+        self.source.lock().expect(UNPOISONED)
     }
 }
 
