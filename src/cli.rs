@@ -34,6 +34,9 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Measure latency per stage and throughput, as JSON.
     Bench(BenchArgs),
+    /// Measure the offset between sound and picture on flashes with beeps, or claps, and say what to
+    /// configure, as JSON.
+    Offset(OffsetArgs),
     /// Look at a model bundle.
     #[command(subcommand)]
     Bundle(BundleCommand),
@@ -78,6 +81,23 @@ pub struct BenchArgs {
     /// Windows to measure, per path.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     pub windows: u32,
+}
+
+/// Arguments of `offset`.
+#[derive(Debug, clap::Args)]
+pub struct OffsetArgs {
+    /// File or address with the pictures, and with the sound unless that is given apart.
+    #[arg(value_name = "MEDIA")]
+    pub media: String,
+    /// File or address of the sound.
+    #[arg(value_name = "AUDIO")]
+    pub audio: Option<String>,
+    /// How long to watch what is live, and to read what is not, at most.
+    #[arg(long = "for", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub seconds: u64,
+    /// File with USER:PASSWORD.
+    #[arg(long, value_name = "FILE")]
+    pub credentials_file: Option<std::path::PathBuf>,
 }
 
 /// What to do with a bundle.

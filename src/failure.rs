@@ -1,6 +1,7 @@
 //! Why a command failed, and the exit code that says so.
 
 use cmpt_bundle::BundleError;
+use cmpt_core::sync::SyncError;
 
 use crate::config::ConfigError;
 use crate::exit_code::ExitCode;
@@ -44,6 +45,9 @@ pub enum Failure {
     /// A publisher.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// Sound and picture cannot be compared.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
     /// Metrics.
     #[error(transparent)]
     Health(#[from] HealthError),
@@ -71,6 +75,7 @@ impl Failure {
             Self::Worker(WorkerError::Engine(error)) => of_engine(error),
             Self::Worker(_) | Self::Task { .. } => ExitCode::Internal,
             Self::Source(error) => of_source(error),
+            Self::Sync(_) => ExitCode::BadData,
             Self::Publish(PublishError::NotBuilt { .. }) | Self::Health(_) => ExitCode::Unavailable,
             Self::Publish(PublishError::File { .. }) => ExitCode::NoInput,
             Self::Publish(PublishError::Stdout(_)) | Self::Output(_) => ExitCode::Io,

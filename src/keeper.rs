@@ -6,8 +6,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use cmpt_core::dropout::SourceEvent;
 use cmpt_core::drift::DriftMeter;
+use cmpt_core::dropout::SourceEvent;
 use cmpt_core::modality::ModalityId;
 use cmpt_core::time::Timestamp;
 use tokio::net::TcpStream;
@@ -226,8 +226,7 @@ impl Keeper {
             let Some((_, meter)) = self.drift.iter().find(|(of, _)| *of == output.modality) else { continue };
             let gauge = |name, value: Option<f64>| {
                 if let Some(value) = value {
-                    let labels =
-                        [("stream", self.stream.clone()), ("modality", output.name.clone())];
+                    let labels = [("stream", self.stream.clone()), ("modality", output.name.clone())];
                     metrics::gauge!(name, &labels).set(value);
                 }
             };

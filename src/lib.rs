@@ -16,6 +16,7 @@ pub mod journal;
 pub mod keeper;
 pub mod labeller;
 pub mod model;
+pub mod offset;
 pub mod pipeline;
 pub mod publish;
 pub mod replay;

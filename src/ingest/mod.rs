@@ -36,9 +36,7 @@ pub use drop::{DropError, DropFilter, DropSpec};
 pub use feed::Feed;
 pub use replay::Replay;
 pub use source::has_credentials;
-pub use source::{
-    Format, Media, Output, Pace, RtpTransport, Source, SourceError, SourceMessage, SourceSpec,
-};
+pub use source::{Format, Media, Output, Pace, RtpTransport, Source, SourceError, SourceMessage, SourceSpec};
 
 /// A source that plays `spec` through GStreamer. Errors: [`SourceError::NoGStreamer`] in a build
 /// without it; credentials that cannot be read.

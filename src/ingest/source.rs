@@ -392,7 +392,10 @@ mod tests {
         for (text, shown) in [
             ("rtspsrc user-id=a user-pw=s3cret ! x", "`rtspsrc user-id=a user-pw=*** ! x`"),
             ("srtsrc passphrase=\"my secret\" name=a", "`srtsrc passphrase=*** name=a`"),
-            ("souphttpsrc location=http://h/?token=abc&x=1", "`souphttpsrc location=http://h/?token=***&x=1`"),
+            (
+                "souphttpsrc location=http://h/?token=abc&x=1",
+                "`souphttpsrc location=http://h/?token=***&x=1`",
+            ),
         ] {
             assert_eq!(Media::Pipeline(text.into()).to_string(), shown);
         }

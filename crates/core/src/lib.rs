@@ -11,5 +11,6 @@ pub mod gate;
 pub mod modality;
 pub mod prediction;
 pub mod samples;
+pub mod sync;
 pub mod time;
 pub mod window;

@@ -9,9 +9,9 @@ use gstreamer_app::{AppSink, AppSinkCallbacks};
 use gstreamer_video::{VideoFormat, VideoInfo};
 
 use super::buffer::{self, Origin};
+use crate::ingest::credentials::{self, Credentials};
 use crate::ingest::feed::FeedSender;
 use crate::ingest::source::without_credentials;
-use crate::ingest::credentials::{self, Credentials};
 use crate::ingest::{Format, Media, Output, RtpTransport, SourceError, SourceSpec};
 
 /// Name of the application message that tells that all of the media's streams are known.

@@ -28,6 +28,8 @@ pub struct SensorServer {
     sensor: Sensor,
     context: glib::MainContext,
     port: u16,
+    /// Who may come in; `None` is everybody.
+    guard: Option<rtsp::RTSPAuth>,
     plugged: Option<Plugged>,
     outlet: Arc<Outlet>,
 }
@@ -79,9 +81,31 @@ impl Drop for ServerLoop {
 impl SensorServer {
     /// A plugged-in sensor on `port` of 127.0.0.1, or on a free port.
     pub fn listen(servers: &ServerLoop, sensor: Sensor, port: Option<u16>) -> Result<Self, SensorError> {
+        Self::start(servers, sensor, port, None)
+    }
+
+    /// A sensor on a free port that lets nobody in but `user` with `password`.
+    pub fn guarded(
+        servers: &ServerLoop,
+        sensor: Sensor,
+        user: &str,
+        password: &str,
+    ) -> Result<Self, SensorError> {
+        let auth = rtsp::RTSPAuth::new();
+        let token = rtsp::RTSPToken::builder().field("media.factory.role", ROLE).build();
+        auth.add_basic(&rtsp::RTSPAuth::make_basic(user, password), &token);
+        Self::start(servers, sensor, None, Some(auth))
+    }
+
+    fn start(
+        servers: &ServerLoop,
+        sensor: Sensor,
+        port: Option<u16>,
+        guard: Option<rtsp::RTSPAuth>,
+    ) -> Result<Self, SensorError> {
         let context = servers.context.clone();
         let outlet = Arc::new(Outlet::default());
-        let mut server = Self { sensor, context, port: port.unwrap_or(0), plugged: None, outlet };
+        let mut server = Self { sensor, context, port: port.unwrap_or(0), guard, plugged: None, outlet };
         server.plug()?;
         Ok(server)
     }
@@ -127,6 +151,7 @@ impl SensorServer {
         let server = rtsp::RTSPServer::new();
         server.set_address("127.0.0.1");
         server.set_service(&self.port.to_string());
+        server.set_auth(self.guard.as_ref());
         let mounts = server.mount_points().expect("a new server has mount points");
         let path = self.url().rsplit_once('/').map(|(_, mount)| format!("/{mount}")).unwrap_or_default();
         mounts.add_factory(&path, self.factory());
@@ -172,6 +197,12 @@ impl SensorServer {
         factory.set_launch(&launch);
         factory.set_shared(true);
         factory.set_latency(0);
+        if self.guard.is_some() {
+            let role = gst::Structure::builder(ROLE)
+                .field("media.factory.access", true)
+                .field("media.factory.construct", true);
+            factory.add_role_from_structure(&role.build());
+        }
         let outlet = Arc::clone(&self.outlet);
         factory.connect_media_configure(move |_, media| {
             let bin = media.element().downcast::<gst::Bin>().expect("a launch line in brackets is a bin");
@@ -192,6 +223,8 @@ impl SensorServer {
     }
 }
 
+/// What a user of a guarded sensor is to its server.
+const ROLE: &str = "user";
 const UNPOISONED: &str = "nothing panics while the outlet is locked";
 
 /// Where a sensor's signal goes.

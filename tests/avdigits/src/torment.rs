@@ -311,7 +311,9 @@ fn unexplained(faults: &[&Happened], labels: &[&Label], sensor: Sensor, hop_ms: 
         })
     };
     let missing = labels.iter().filter(|label| label.missing.contains_key(modality) && !explained(label));
-    missing.map(|label| format!("{} {}: {modality} {}", label.stream, label.seq, label.missing[modality])).collect()
+    missing
+        .map(|label| format!("{} {}: {modality} {}", label.stream, label.seq, label.missing[modality]))
+        .collect()
 }
 
 #[cfg(test)]
@@ -333,8 +335,15 @@ mod tests {
             label: None,
             score: None,
             path: "full".into(),
-            available: if missing.is_none() { vec!["audio".into(), "video".into()] } else { vec!["audio".into()] },
-            missing: missing.map(|reason| ("video".to_owned(), reason.to_owned())).into_iter().collect::<BTreeMap<_, _>>(),
+            available: if missing.is_none() {
+                vec!["audio".into(), "video".into()]
+            } else {
+                vec!["audio".into()]
+            },
+            missing: missing
+                .map(|reason| ("video".to_owned(), reason.to_owned()))
+                .into_iter()
+                .collect::<BTreeMap<_, _>>(),
             window_start_ms: start,
             window_end_ms: start + 1000,
             published_ms: start + 1200,

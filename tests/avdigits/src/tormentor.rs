@@ -99,7 +99,10 @@ pub fn run(setup: &Setup, plan: &[Planned]) -> Result<Record> {
         if now.as_secs() / LOOK_INTERVAL.as_secs() >= looks.len() as u64 {
             looks.push(daemon.look(now)?);
             if let Some(Look { at_s, rss_kib, threads, descriptors }) = looks.last() {
-                eprintln!("{at_s} s: {rss_kib} KiB, {threads} threads, {descriptors} descriptors, {} faults", happened.len());
+                eprintln!(
+                    "{at_s} s: {rss_kib} KiB, {threads} threads, {descriptors} descriptors, {} faults",
+                    happened.len()
+                );
             }
         }
         beat += 1;
@@ -193,8 +196,11 @@ fn carry_out(act: &Act, rigs: &mut [Rig], start_unix: Duration, start: Instant) 
 
 /// A queue for no packet at all drops every one. Needs nothing of the kernel but its oldest discipline.
 fn cut(cut: bool) -> Result<()> {
-    let arguments: &[&str] =
-        if cut { &["qdisc", "add", "dev", "lo", "root", "pfifo", "limit", "0"] } else { &["qdisc", "del", "dev", "lo", "root"] };
+    let arguments: &[&str] = if cut {
+        &["qdisc", "add", "dev", "lo", "root", "pfifo", "limit", "0"]
+    } else {
+        &["qdisc", "del", "dev", "lo", "root"]
+    };
     let status = Command::new("tc").args(arguments).status().context("run tc (package iproute2)")?;
     ensure!(status.success(), "tc {} failed: {status}", arguments.join(" "));
     Ok(())
@@ -205,7 +211,9 @@ fn ensure_private_network() -> Result<()> {
     let devices = fs::read_to_string("/proc/net/dev").context("read /proc/net/dev")?;
     let others = devices.lines().skip(2).filter(|line| !line.trim_start().starts_with("lo:")).count();
     if others > 0 {
-        bail!("cut the network: expected a network namespace of its own (`unshare --net`), with nothing but lo");
+        bail!(
+            "cut the network: expected a network namespace of its own (`unshare --net`), with nothing but lo"
+        );
     }
     Ok(())
 }
