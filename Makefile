@@ -37,7 +37,7 @@ apt_train := dataset-fashion-mnist espeak-ng flite festival \
   festvox-ca-ona-hts festvox-czech-dita festvox-czech-krb festvox-czech-machac festvox-czech-ph \
   festvox-italp16k festvox-itapc16k festvox-ru festvox-suopuhe-lj festvox-suopuhe-mv
 
-.PHONY: help setup setup-test setup-train build demo bench live-unit lint test
+.PHONY: help setup setup-test setup-train build demo soak bench live-unit lint test
 .PHONY: packages packages-test packages-train fmt clippy doc deny scripts unit features unit-file bundle
 
 help: ## what can be made
@@ -115,6 +115,10 @@ build: setup ## build cmptd and the demo's rig, optimised, into target/release
 
 demo: build ## two minutes of live digits over MQTT, with sensors failing
 	tests/demo.sh $(TARGET)/release .cache/mnist-$(MNIST)
+
+soak: build ## half an hour of random faults on two streams, packets dropped included; as root
+	$(SUDO) unshare --net bash -c 'ip link set lo up && exec $(TARGET)/release/avdigits torment --cut --minutes 30 \
+		--cmptd $(TARGET)/release/cmptd --bundle models/avdigits/1 --out .cache/soak'
 
 bench: build ## what a window costs, stage by stage and path by path
 	$(TARGET)/release/cmptd bench --bundle models/avdigits/1

@@ -115,6 +115,9 @@ impl Player {
         if self.pipeline.set_state(gst::State::Null).is_err() {
             debug!(media = %self.spec.media, "the pipeline did not stop in order");
         }
+        // Messages left unread hold the elements that sent them, and these hold the bus: without this a
+        // pipeline, with its sockets, would live for ever.
+        self.bus.set_flushing(true);
     }
 
     fn play(&self) -> Result<Stopped, SourceError> {
