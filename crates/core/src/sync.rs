@@ -183,7 +183,8 @@ mod tests {
 
     #[test]
     fn a_known_offset_is_measured_to_a_piece() {
-        let flashes = [1000, 4000, 7000];
+        // The first beep not at 0: a signal that begins high has not risen.
+        let flashes = [2000, 5000, 8000];
         for offset_ms in [-1000, -200, -40, 0, 40, 200, 1000] {
             let beeps = flashes.map(|flash| flash + offset_ms);
             let offset = meter(&flashes, &beeps).offset().unwrap();
