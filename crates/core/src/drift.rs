@@ -14,7 +14,7 @@ const LEAST_BUCKETS: usize = 12;
 
 /// Delay and drift of one source.
 ///
-/// Delay is the time from a sample's timestamp to its arrival. Its minimum over [`BUCKET`] is what the
+/// Delay is the time from a sample's timestamp to its arrival. Its minimum over `BUCKET` is what the
 /// network and the scheduler left untouched; the slope of these minima, by least squares over ten
 /// minutes, is the drift. Memory is constant.
 #[derive(Clone, Debug, Default)]

@@ -61,7 +61,7 @@ pub enum SyncError {
 const MOST_SPREAD_MS: f64 = 80.0;
 
 /// Collects what is seen and heard. Memory grows with the length of what is measured: 4 bytes a frame and
-/// per [`PIECE`].
+/// per `PIECE`.
 #[derive(Clone, Debug, Default)]
 pub struct SyncMeter {
     luma: Vec<(Timestamp, f32)>,
