@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::proto::tensor_proto::DataType;
 use crate::shape::{Dim, Shape};
 
 /// Why a graph cannot be built.
@@ -49,6 +50,14 @@ pub struct Value(pub(crate) usize);
 pub(crate) struct ValueInfo {
     pub name: String,
     pub shape: Shape,
+    pub element: Element,
+}
+
+/// Type of a value's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Element {
+    Float,
+    Integer,
 }
 
 #[derive(Clone, Debug)]
@@ -72,7 +81,7 @@ pub(crate) struct Node {
     pub attributes: Vec<(&'static str, Attribute)>,
 }
 
-/// A graph under construction; see [`crate`]. All values are f32.
+/// A graph under construction; see [`crate`]. Inputs, outputs and what operators give are f32.
 #[derive(Clone, Debug)]
 pub struct Graph {
     pub(crate) name: String,
@@ -147,6 +156,7 @@ impl Graph {
     /// Integers that an operator takes as an input, such as the axes of a reduction.
     pub(crate) fn integers(&mut self, integers: Vec<i64>) -> Value {
         let value = self.value(format!("/integers_{}", self.values.len()), Shape::fixed(&[integers.len()]));
+        self.values[value.0].element = Element::Integer;
         self.constants.push((value, Constant::Integers(integers)));
         value
     }
@@ -171,6 +181,14 @@ impl Graph {
         output
     }
 
+    /// `x` as integers, for operators that take an index.
+    pub(crate) fn cast_to_integers(&mut self, x: Value) -> Value {
+        let shape = self.shape(x).clone();
+        let value = self.node("Cast", &[x], shape, [("to", Attribute::Int(DataType::Int64 as i64))]);
+        self.values[value.0].element = Element::Integer;
+        value
+    }
+
     pub(crate) fn refuse<T>(
         &self,
         op: &'static str,
@@ -186,7 +204,7 @@ impl Graph {
 
     fn value(&mut self, name: String, shape: Shape) -> Value {
         self.names.insert(name.clone());
-        self.values.push(ValueInfo { name, shape });
+        self.values.push(ValueInfo { name, shape, element: Element::Float });
         Value(self.values.len() - 1)
     }
 

@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use crate::graph::{Attribute, Constant, Graph, Node, Value};
+use crate::graph::{Attribute, Constant, Element, Graph, Node, Value};
 use crate::proto::attribute_proto::AttributeType;
 use crate::proto::tensor_proto::DataType;
 use crate::proto::tensor_shape_proto::{Dimension, dimension};
@@ -91,8 +91,12 @@ impl Graph {
                 Dim::Fixed(size) => dimension::Value::DimValue(*size as i64),
             }),
         });
+        let element = match self.values[value.0].element {
+            Element::Float => DataType::Float,
+            Element::Integer => DataType::Int64,
+        };
         let tensor = type_proto::Tensor {
-            elem_type: Some(DataType::Float.into()),
+            elem_type: Some(element.into()),
             shape: Some(TensorShapeProto { dim: dim.collect() }),
         };
         ValueInfoProto {

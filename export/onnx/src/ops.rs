@@ -37,6 +37,36 @@ impl Graph {
         self.mul(x, factor)
     }
 
+    /// The smaller of each element and `bound`.
+    pub fn at_most(&mut self, x: Value, bound: f32) -> Result<Value, GraphError> {
+        let bound = self.scalar(bound);
+        self.elementwise("Min", x, bound)
+    }
+
+    /// `x + term`.
+    pub fn shift(&mut self, x: Value, term: f32) -> Result<Value, GraphError> {
+        let term = self.scalar(term);
+        self.add(x, term)
+    }
+
+    /// The magnitude of each element.
+    pub fn abs(&mut self, x: Value) -> Value {
+        let shape = self.shape(x).clone();
+        self.node("Abs", &[x], shape, [])
+    }
+
+    /// Rows of `table` [rows, n] by their numbers `ids` [...], whole numbers from 0 held as f32
+    /// -> [..., n].
+    pub fn lookup(&mut self, table: Value, ids: Value) -> Result<Value, GraphError> {
+        let [Dim::Fixed(_), columns] = self.dims(table)[..] else {
+            let operands = format!("{} by {}", self.shape(table), self.shape(ids));
+            return self.refuse("Gather", operands, "a table [rows, n]");
+        };
+        let shape = Shape([&self.dims(ids)[..], &[columns]].concat());
+        let ids = self.cast_to_integers(ids);
+        Ok(self.node("Gather", &[table, ids], shape, []))
+    }
+
     fn elementwise(&mut self, op: &'static str, a: Value, b: Value) -> Result<Value, GraphError> {
         match self.shape(a).broadcast(self.shape(b)) {
             Some(shape) => Ok(self.node(op, &[a, b], shape, [])),
