@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use cmpt_bundle::manifest::{FrontEnd, Pattern};
-use cmpt_bundle::{Bundle, BundleError, Golden, Manifest};
+use cmpt_bundle::{Bundle, BundleError, Golden, Manifest, Problem};
 use cmpt_core::assembler;
-use cmpt_core::modality::{ModalityId, ModalitySet};
+use cmpt_core::modality::{Kind, ModalityId, ModalitySet};
 
 use crate::inference::Graph;
 use crate::inference::engine::GraphFile;
@@ -22,6 +22,14 @@ impl Model {
     pub fn open(folder: &Path) -> Result<Self, BundleError> {
         let bundle = Bundle::open(folder)?;
         let manifest = bundle.manifest();
+        if let Some(index) = manifest.modalities.iter().position(|m| m.kind == Kind::Text) {
+            let problem = Problem::Field {
+                field: format!("modalities[{index}].kind"),
+                value: "text".to_owned(),
+                expected: "audio, video or image, because no source gives text".to_owned(),
+            };
+            return Err(BundleError::Invalid { path: folder.to_owned(), problems: problem.into() });
+        }
         let id = |name: &String| manifest.modality(name).expect("an opened bundle knows its modalities");
         let proxies = manifest.modalities.iter().map(|m| m.proxies.iter().map(id).collect()).collect();
         Ok(Self { bundle, proxies })
@@ -71,6 +79,7 @@ impl Model {
     pub fn front_end(&self, id: ModalityId) -> assembler::FrontEnd {
         let modality = &self.manifest().modalities[id.0];
         match &modality.front_end {
+            FrontEnd::WordPiece(_) => unreachable!("a model with text is not opened"),
             FrontEnd::LogMel(spec) => assembler::FrontEnd::Mel(spec.clone()),
             FrontEnd::Picture(picture) => {
                 assembler::FrontEnd::Pictures { picture: picture.clone(), frames: modality.frames }

@@ -101,11 +101,12 @@ pub struct Modality {
 
 impl Modality {
     /// Shape of one part of model input, without the batch dimension: [steps, n_mels] of sound,
-    /// [channels, edge, edge] of a picture.
+    /// [channels, edge, edge] of a picture, `[tokens]` of a text.
     pub fn part_shape(&self) -> Vec<usize> {
         match &self.front_end {
             FrontEnd::LogMel(spec) => vec![spec.steps, spec.n_mels],
             FrontEnd::Picture(spec) => vec![spec.mean.len(), spec.edge, spec.edge],
+            FrontEnd::WordPiece(spec) => vec![spec.tokens],
         }
     }
 }
@@ -118,6 +119,19 @@ pub enum FrontEnd {
     LogMel(MelSpec),
     /// Resized, cropped, normalised pictures.
     Picture(PictureSpec),
+    /// Numbers of WordPiece tokens.
+    WordPiece(WordPieceSpec),
+}
+
+/// Texts as BERT reads them: the numbers of `[CLS]`, of the text's tokens and of `[SEP]` as f32, cut at
+/// `tokens` or padded to it. The vocabulary is no part of the bundle: no sensor of this format gives text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WordPieceSpec {
+    /// Tokens of one text, padding included.
+    pub tokens: usize,
+    /// Number of the padding, which is never attended to.
+    pub padding: usize,
 }
 
 /// Calibration and measured quality of one availability pattern.

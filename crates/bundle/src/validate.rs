@@ -120,15 +120,19 @@ fn front_end(at: &str, modality: &Modality, problems: &mut Problems) {
                 problems.field(format!("{at}.front_end.{field}"), value, expected);
             }
         }
+        (FrontEnd::WordPiece(spec), Kind::Text) => {
+            positive(format!("{at}.front_end.tokens"), spec.tokens, problems);
+        }
         (front_end, kind) => {
             let found = match front_end {
                 FrontEnd::LogMel(_) => "log_mel",
                 FrontEnd::Picture(_) => "picture",
+                FrontEnd::WordPiece(_) => "word_piece",
             };
             let expected = match kind {
                 Kind::Audio => "log_mel, because the modality is audio",
                 Kind::Video | Kind::Image => "picture, because the modality is video or image",
-                Kind::Text => "a modality of another kind: this format has no front end for text",
+                Kind::Text => "word_piece, because the modality is text",
             };
             problems.field(format!("{at}.front_end.type"), found, expected);
         }
@@ -145,8 +149,8 @@ fn frames(at: &str, modality: &Modality, problems: &mut Problems) {
     }
 }
 
-/// Each encoder needs a proxy for each other modality: else a window with this modality alone could
-/// not be labelled.
+/// Each encoder needs a proxy for each other modality: else what a window with this modality alone is worth
+/// nobody has trained. Only a model without any proxies does with zeros.
 fn proxies(at: &str, modality: &Modality, manifest: &Manifest, problems: &mut Problems) {
     for (i, proxy) in modality.proxies.iter().enumerate() {
         if *proxy == modality.name || manifest.modality(proxy).is_none() {
@@ -158,7 +162,8 @@ fn proxies(at: &str, modality: &Modality, manifest: &Manifest, problems: &mut Pr
         }
     }
     unique(modality.proxies.iter().map(String::as_str), |i| format!("{at}.proxies[{i}]"), problems);
-    for other in manifest.modalities.iter().filter(|m| m.name != modality.name) {
+    let without = manifest.modalities.iter().all(|m| m.proxies.is_empty());
+    for other in manifest.modalities.iter().filter(|m| m.name != modality.name && !without) {
         if !modality.proxies.contains(&other.name) {
             let expected = format!("a proxy for every other modality, here also {:?}", other.name);
             problems.field(format!("{at}.proxies"), format!("{:?}", modality.proxies), expected);

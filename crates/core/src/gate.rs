@@ -39,7 +39,7 @@ pub fn available(tokens: &[Option<EncoderTokens>]) -> ModalitySet {
 
 /// The fused token: the sum over all modalities of the class token where the modality is available,
 /// else of the mean of the available modalities' proxies for it. `None` when no modality is
-/// available, which is the `blind` outcome.
+/// available, which is the `blind` outcome. Where no encoder has any proxy, a missing modality adds nothing.
 ///
 /// Shapes: `tokens` has one entry per modality; the result has length `width`.
 /// Source: equation 5 of the CMPT paper, extended to any number of modalities by the mean.
@@ -47,10 +47,12 @@ pub fn fuse(width: usize, tokens: &[Option<EncoderTokens>]) -> Result<Option<Vec
     if available(tokens).is_empty() {
         return Ok(None);
     }
+    let without_proxies = tokens.iter().flatten().all(|token| token.proxies.is_empty());
     let mut fused = vec![0.0; width];
     for (index, token) in tokens.iter().enumerate() {
         match token {
             Some(token) => add(&mut fused, ModalityId(index), &token.cls, 1.0)?,
+            None if without_proxies => {}
             None => add_proxies(&mut fused, tokens, ModalityId(index))?,
         }
     }
@@ -136,6 +138,11 @@ mod tests {
     }
 
     #[test]
+    fn without_any_proxy_what_is_missing_adds_nothing() {
+        check(&[tokens(1.0, &[]), None, tokens(2.0, &[])], Ok(Some(3.0)));
+    }
+
+    #[test]
     fn nothing_available_fuses_to_nothing() {
         check(&[None, None], Ok(None));
         check(&[], Ok(None));
@@ -143,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_missing_proxy_and_a_wrong_width_are_errors() {
-        check(&[tokens(1.0, &[]), None], Err(GateError::NoProxy { missing: 1 }));
+        check(&[tokens(1.0, &[(2, 5.0)]), None, None], Err(GateError::NoProxy { missing: 1 }));
         let narrow = Some(EncoderTokens { cls: vec![1.0], proxies: vec![] });
         check(&[tokens(1.0, &[]), narrow], Err(GateError::Width { modality: 1, found: 1, expected: 2 }));
     }

@@ -8,6 +8,8 @@ use cmpt_bundle::WriteError;
 
 use crate::commands::UsageError;
 use crate::data::error::DataError;
+use crate::encoder::config::ConfigError;
+use crate::encoder::pretrained::PretrainedError;
 use crate::evaluation::evaluate::EvaluateError;
 use crate::export::ExportError;
 use crate::training::checkpoint::CheckpointError;
@@ -68,6 +70,9 @@ fn classify(error: &(dyn Error + 'static)) -> Option<ExitCode> {
     if let Some(error) = error.downcast_ref::<WeightsError>() {
         return Some(weights(error));
     }
+    if let Some(error) = error.downcast_ref::<PretrainedError>() {
+        return Some(pretrained(error));
+    }
     if let Some(error) = error.downcast_ref::<ExportError>() {
         return Some(export(error));
     }
@@ -113,10 +118,19 @@ fn checkpoint(error: &CheckpointError) -> ExitCode {
 
 fn weights(error: &WeightsError) -> ExitCode {
     match error {
-        WeightsError::Read { .. } | WeightsError::Missing { .. } | WeightsError::Shape { .. } => {
-            ExitCode::BadData
-        }
+        WeightsError::Read { .. }
+        | WeightsError::Missing { .. }
+        | WeightsError::Surplus { .. }
+        | WeightsError::Shape { .. } => ExitCode::BadData,
         WeightsError::Write { .. } => ExitCode::Io,
+    }
+}
+
+fn pretrained(error: &PretrainedError) -> ExitCode {
+    match error {
+        PretrainedError::Config(ConfigError::Read { .. }) => ExitCode::NoInput,
+        PretrainedError::Config(_) => ExitCode::BadData,
+        PretrainedError::Weights(error) => weights(error),
     }
 }
 

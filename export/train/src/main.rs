@@ -1,7 +1,7 @@
 //! `cmpt-train`: composes arguments, command and exit code.
 
 use clap::{Parser, Subcommand};
-use cmpt_train::commands::{eval, export, fit, params, pretrain};
+use cmpt_train::commands::{eval, export, fit, init, params, pretrain};
 use cmpt_train::data::prepare::Prepare;
 use cmpt_train::exit_code::{self, ExitCode};
 
@@ -18,6 +18,7 @@ enum Command {
     /// Make a prepared dataset of raw data
     #[command(subcommand)]
     Prepare(Prepare),
+    Init(init::InitArgs),
     Pretrain(pretrain::PretrainArgs),
     Fit(fit::FitArgs),
     Eval(eval::EvalArgs),
@@ -37,6 +38,7 @@ fn main() -> std::process::ExitCode {
     };
     let result = match &cli.command {
         Command::Prepare(what) => what.run().map(|()| ExitCode::Success),
+        Command::Init(args) => init::run(args),
         Command::Pretrain(args) => pretrain::run(args),
         Command::Fit(args) => fit::run(args),
         Command::Eval(args) => eval::run(args),

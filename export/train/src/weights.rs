@@ -33,12 +33,24 @@ pub enum WeightsError {
         source: TchError,
     },
     /// A tensor that should be there is not.
-    #[error("read {}: no tensor {name}", path.display())]
+    #[error("read {}: no tensor {name}, expected one of shape {expected:?}", path.display())]
     Missing {
         /// The file.
         path: PathBuf,
         /// The tensor.
         name: String,
+        /// The shape the model needs.
+        expected: Vec<i64>,
+    },
+    /// A tensor has no place in the model.
+    #[error("read {}: tensor {name} of shape {found:?} has no place in the model", path.display())]
+    Surplus {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<i64>,
     },
     /// A tensor has the wrong shape.
     #[error("read {}: tensor {name} has shape {found:?}, expected {expected:?}", path.display())]
@@ -101,11 +113,11 @@ fn sine_cosine(class_tokens: usize, [rows, columns]: [usize; 2], width: usize) -
 ///
 /// Errors: [`WeightsError::Read`], [`WeightsError::Missing`], [`WeightsError::Shape`].
 pub fn load(path: &Path, wanted: &Tensors) -> Result<(), WeightsError> {
-    let read = |source| WeightsError::Read { path: path.into(), source };
-    let found: Tensors = Tensor::read_safetensors(path).map_err(read)?.into_iter().collect();
+    let found = read(path)?;
     for (name, tensor) in wanted {
         let Some(value) = found.get(name) else {
-            return Err(WeightsError::Missing { path: path.into(), name: name.clone() });
+            let (path, name) = (path.into(), name.clone());
+            return Err(WeightsError::Missing { path, name, expected: tensor.size() });
         };
         if value.size() != tensor.size() {
             return Err(WeightsError::Shape {
@@ -115,9 +127,23 @@ pub fn load(path: &Path, wanted: &Tensors) -> Result<(), WeightsError> {
                 expected: tensor.size(),
             });
         }
-        no_grad(|| tensor.shallow_clone().f_copy_(value)).map_err(read)?;
+        assign(tensor, value).map_err(|source| WeightsError::Read { path: path.into(), source })?;
     }
     Ok(())
+}
+
+/// Every tensor of the safetensors file `path`.
+///
+/// Errors: [`WeightsError::Read`].
+pub fn read(path: &Path) -> Result<Tensors, WeightsError> {
+    let tensors = Tensor::read_safetensors(path);
+    let tensors = tensors.map_err(|source| WeightsError::Read { path: path.into(), source })?;
+    Ok(tensors.into_iter().collect())
+}
+
+/// Overwrites `tensor` with `value`, of the same shape.
+pub(crate) fn assign(tensor: &Tensor, value: &Tensor) -> Result<(), TchError> {
+    no_grad(|| tensor.shallow_clone().f_copy_(value)).map(drop)
 }
 
 /// Writes `tensors` as safetensors.

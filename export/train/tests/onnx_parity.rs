@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod engines;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
 use cmpt_bundle::manifest::{FrontEnd, Metric, Pattern, Provenance, Task, Window};
 use cmpt_bundle::{Bundle, BundleWriter, Manifest, Tensor as Plain};
@@ -13,82 +13,19 @@ use cmpt_core::gate::{self, EncoderTokens};
 use cmpt_core::modality::{Kind as Signal, ModalityId, ModalitySet};
 use cmpt_train::data::batch::ModalityInfo;
 use cmpt_train::encoder::Mode;
-use cmpt_train::encoder::spec::{Activation, Embedding, EncoderSpec, Size};
+use cmpt_train::encoder::spec::{Embedding, EncoderSpec, Size};
 use cmpt_train::export::bundle::Release;
 use cmpt_train::export::graph;
 use cmpt_train::method::model::Model;
-use cmpt_train::method::spec::{Lora, ModalitySpec, ModelSpec, Tune};
-use ort::environment::Environment;
-use ort::session::Session;
+use cmpt_train::method::spec::{Lora, Missing, ModalitySpec, ModelSpec, Tune};
 use tch::{Device, Kind, Tensor, no_grad};
-use tract_onnx::prelude::{
-    Datum, Framework, InferenceFact, InferenceModelExt, IntoRunnable, IntoTValue, tvec,
-};
+
+use engines::ENGINES;
 
 /// Largest difference that passes, on tokens and logits alike.
 const TOLERANCE: f64 = 1e-4;
 
 const SMALL: Size = Size { width: 96, depth: 3, heads: 3, mlp: 192 };
-
-static RUNTIME: LazyLock<Environment> =
-    LazyLock::new(|| ort::init_from(library()).unwrap().with_telemetry(false).build().unwrap());
-
-/// The library that `make setup` installs.
-fn library() -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.onnxruntime/onnxruntime/capi");
-    let entries =
-        fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}; run make setup", folder.display()));
-    let mut files = entries.map(|entry| entry.unwrap().path());
-    let is_library =
-        |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("libonnxruntime.so");
-    files.find(is_library).unwrap_or_else(|| panic!("no libonnxruntime.so in {}", folder.display()))
-}
-
-/// Outputs of a graph, by name.
-type Outputs = Vec<(String, Tensor)>;
-
-/// Runs a graph: its file, the name of its input, the input.
-type Run = fn(&[u8], &str, &Tensor) -> Outputs;
-
-/// What the daemon may run a graph on.
-const ENGINES: [(&str, Run); 2] = [("ONNX Runtime", run_onnxruntime), ("tract", run_tract)];
-
-fn run_onnxruntime(file: &[u8], input: &str, tensor: &Tensor) -> Outputs {
-    let mut session = Session::builder(&RUNTIME).unwrap().commit_from_memory(file).unwrap();
-    let value = ort::value::Tensor::from_array((tensor.size(), values(tensor))).unwrap();
-    let outputs = session.run(ort::inputs![input => value]).unwrap();
-    let read = outputs.iter().map(|(name, value)| {
-        let (shape, values) = value.try_extract_tensor::<f32>().unwrap();
-        (name.to_owned(), Tensor::from_slice(values).view(&shape[..]))
-    });
-    read.collect()
-}
-
-fn run_tract(mut file: &[u8], input: &str, tensor: &Tensor) -> Outputs {
-    let shape: Vec<usize> = tensor.size().iter().map(|size| *size as usize).collect();
-    // As the daemon loads them: the file's own shapes have a symbolic batch, a plan has a number.
-    let onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
-    let model = onnx.model_for_read(&mut file).unwrap();
-    assert_eq!(model.node(model.inputs[0].node).name, input);
-    let name = |outlet: &tract_onnx::prelude::OutletId| {
-        model.outlet_label(*outlet).unwrap_or(&model.node(outlet.node).name).to_owned()
-    };
-    let names: Vec<String> = model.outputs.iter().map(name).collect();
-    let fact = InferenceFact::dt_shape(f32::datum_type(), &shape);
-    let plan = model.with_input_fact(0, fact).unwrap().into_optimized().unwrap().into_runnable().unwrap();
-    let value = tract_onnx::prelude::Tensor::from_shape(&shape, &values(tensor)).unwrap();
-    let outputs = plan.run(tvec!(value.into_tvalue())).unwrap();
-    let read = outputs.iter().map(|output| {
-        let shape: Vec<i64> = output.shape().iter().map(|size| *size as i64).collect();
-        let values: Vec<f32> = output.to_plain_array_view::<f32>().unwrap().iter().copied().collect();
-        Tensor::from_slice(&values).view(&shape[..])
-    });
-    names.into_iter().zip(read).collect()
-}
-
-fn values(tensor: &Tensor) -> Vec<f32> {
-    tensor.contiguous().view(-1).try_into().unwrap()
-}
 
 fn assert_close(what: &str, found: &Tensor, expected: &Tensor) {
     assert_eq!(found.size(), expected.size(), "{what}");
@@ -130,7 +67,8 @@ fn ast(encoder: EncoderSpec) -> ModalitySpec {
 fn model(modalities: Vec<ModalitySpec>, tune: Tune) -> Model {
     tch::manual_seed(7);
     let labels = (0..10).map(|class| class.to_string()).collect();
-    let spec = ModelSpec { task: Task::Multiclass, labels, modalities, width: 96, tune };
+    let spec =
+        ModelSpec { task: Task::Multiclass, labels, modalities, width: 96, tune, missing: Missing::Proxies };
     spec.validate().unwrap();
     let model = Model::new(&spec, Device::Cpu);
     no_grad(|| {
@@ -187,12 +125,10 @@ fn merged_adapters_give_the_tokens_of_unmerged_ones() {
 
 #[test]
 fn an_encoder_in_the_manner_of_clip_with_a_width_of_its_own() {
-    let mut clip = EncoderSpec::vit(Size { width: 64, heads: 4, ..SMALL }, 1, 28, 7);
-    clip.activation = Activation::QuickGelu;
-    clip.embedding_norm = true;
-    clip.layer_norm_eps = 1e-5;
-    let Embedding::Patches(patches) = &mut clip.embedding;
-    patches.bias = false;
+    let mut clip = EncoderSpec::clip_vit(Size { width: 64, heads: 4, ..SMALL }, 28, 7);
+    if let Embedding::Patches(patches) = &mut clip.embedding {
+        patches.channels = 1;
+    }
     check(&model(vec![vit("picture", clip), ast(EncoderSpec::ast(SMALL, 98, 64, 16, 16))], Tune::Full));
 }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::Context;
 use clap::Args;
 use cmpt_bundle::BundleWriter;
-use cmpt_bundle::manifest::{Provenance, Window};
+use cmpt_bundle::manifest::{Metric, Pattern, Provenance, Window};
 use cmpt_core::modality::ModalitySet;
 use serde_json::json;
 use tch::Device;
@@ -20,6 +20,7 @@ use crate::exit_code::ExitCode;
 use crate::export::ExportError;
 use crate::export::bundle::Release;
 use crate::method::model::Model;
+use crate::method::spec::ModelSpec;
 use crate::training::checkpoint::{self, Calibration, Training};
 
 /// Write the bundle of a checkpoint: ONNX graphs, golden tensors, manifest, model card
@@ -28,9 +29,9 @@ pub struct ExportArgs {
     /// Checkpoint, such as `runs/fit/best`
     #[arg(long, visible_alias = "model", value_name = "DIR")]
     checkpoint: PathBuf,
-    /// Folder of the prepared data; its test split is measured for the model card
+    /// Folder of the prepared data; its test split is measured for the model card [default: no figures]
     #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    data: Option<PathBuf>,
     /// Where the bundle goes, such as `models/avdigits/1`; nothing may be there yet
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -69,29 +70,23 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         .as_deref()
         .map(|path| fs::read_to_string(path).with_context(|| format!("read {}", path.display())));
     let model = checkpoint::open_model(&args.checkpoint, Device::Cpu)?;
-    let training = checkpoint::open_training(&args.checkpoint)?;
-    let Calibration { patterns: validation } = checkpoint::open_calibration(&args.checkpoint)?;
-    let names: Vec<String> =
-        model.spec().modalities.iter().map(|modality| modality.info.name.clone()).collect();
-    let dataset = PreparedDataset::open(&args.data)?.with_modalities(&names)?;
-
-    let evaluation = Evaluation { dataset: &dataset, split: Split::Test, batch_size: args.batch_size };
-    let patterns: Vec<ModalitySet> = ModalitySet::patterns(names.len()).collect();
-    let predictions = evaluate::predict(&model, evaluation, &patterns)?;
-    let test = predictions.iter().map(|predictions| {
-        let available: Vec<&str> = predictions.available.iter().map(|id| names[id.0].as_str()).collect();
-        let fitted = validation.iter().find(|pattern| pattern.available == available);
-        let temperature = fitted.map_or(1.0, |pattern| f64::from(pattern.temperature));
-        evaluate::measure(&model, predictions, temperature)
-    });
+    let training = checkpoint::find_training(&args.checkpoint)?;
+    let validation = match checkpoint::find_calibration(&args.checkpoint)? {
+        Some(Calibration { patterns }) => patterns,
+        None => unmeasured(model.spec()),
+    };
+    let (test, data) = match &args.data {
+        Some(data) => test_figures(&model, data, args.batch_size, &validation)?,
+        None => (Vec::new(), "Not given to the exporter.".to_owned()),
+    };
     let release = Release {
         model: &model,
         name: args.name.clone(),
         version: args.version.clone(),
         window: Window { length_ms: args.length_ms, hop_ms: args.hop_ms },
-        test: test.collect(),
+        test,
         validation,
-        provenance: provenance(&args.checkpoint, &model, &training, dataset.description())?,
+        provenance: provenance(&args.checkpoint, &model, training.as_ref(), &data)?,
         notes: notes.transpose()?,
     };
     let bundle = release.write(writer)?;
@@ -99,10 +94,44 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::Success)
 }
 
+/// Figures per pattern on the test split of `data`, and what the data are.
+fn test_figures(
+    model: &Model,
+    data: &Path,
+    batch_size: usize,
+    validation: &[Pattern],
+) -> anyhow::Result<(Vec<Pattern>, String)> {
+    let names: Vec<String> =
+        model.spec().modalities.iter().map(|modality| modality.info.name.clone()).collect();
+    let dataset = PreparedDataset::open(data)?.with_modalities(&names)?;
+    let evaluation = Evaluation { dataset: &dataset, split: Split::Test, batch_size };
+    let patterns: Vec<ModalitySet> = ModalitySet::patterns(names.len()).collect();
+    let predictions = evaluate::predict(model, evaluation, &patterns)?;
+    let test = predictions.iter().map(|predictions| {
+        let available: Vec<&str> = predictions.available.iter().map(|id| names[id.0].as_str()).collect();
+        let fitted = validation.iter().find(|pattern| pattern.available == available);
+        let temperature = fitted.map_or(1.0, |pattern| f64::from(pattern.temperature));
+        evaluate::measure(model, predictions, temperature)
+    });
+    Ok((test.collect(), dataset.description().to_owned()))
+}
+
+/// The patterns of a model that nobody measured: on no samples.
+fn unmeasured(spec: &ModelSpec) -> Vec<Pattern> {
+    let pattern = |available: ModalitySet| Pattern {
+        available: available.iter().map(|id| spec.modalities[id.0].info.name.clone()).collect(),
+        temperature: 1.0,
+        metric: Metric { name: "unmeasured".to_owned(), value: 0.0, samples: 0 },
+        per_class: vec![0.0; spec.labels.len()],
+        calibration_error: None,
+    };
+    ModalitySet::patterns(spec.modalities.len()).map(pattern).collect()
+}
+
 fn provenance(
     checkpoint: &Path,
     model: &Model,
-    training: &Training,
+    training: Option<&Training>,
     data: &str,
 ) -> anyhow::Result<Provenance> {
     let spec = model.spec();
@@ -111,19 +140,22 @@ fn provenance(
         let counted = parameters.iter().filter(|entry| !learnable || spec.learns(entry.role));
         counted.map(|entry| entry.parameter.count()).sum()
     };
-    let details = BTreeMap::from([
+    let mut details = BTreeMap::from([
         ("parameters".to_owned(), json!({ "total": count(false), "learnable": count(true) })),
         ("tune".to_owned(), serde_json::to_value(spec.tune).context("write provenance")?),
-        ("settings".to_owned(), serde_json::to_value(&training.settings).context("write provenance")?),
-        ("best".to_owned(), serde_json::to_value(training.progress.best).context("write provenance")?),
     ]);
+    if let Some(Training { settings, progress }) = training {
+        let settings = serde_json::to_value(settings).context("write provenance")?;
+        let best = serde_json::to_value(progress.best).context("write provenance")?;
+        details.extend([("settings".to_owned(), settings), ("best".to_owned(), best)]);
+    }
     // The checkpoint's time, not the present: exporting it again gives the same bundle.
     let created = checkpoint.metadata().and_then(|folder| folder.modified());
     let created = created.with_context(|| format!("read {}", checkpoint.display()))?;
     Ok(Provenance {
         code: revision(),
         data: data.to_owned(),
-        seed: training.settings.seed,
+        seed: training.map_or(0, |training| training.settings.seed),
         created: humantime::format_rfc3339_seconds(created).to_string(),
         details,
     })

@@ -15,7 +15,7 @@ use crate::data::batch::{Dataset, ModalityInfo};
 use crate::data::dataset::PreparedDataset;
 use crate::exit_code::ExitCode;
 use crate::method::model::Model;
-use crate::method::spec::{Lora, ModalitySpec, ModelSpec, Tune};
+use crate::method::spec::{Lora, Missing, ModalitySpec, ModelSpec, Tune};
 use crate::training::checkpoint;
 
 /// Train proxies, adapters and head on top of pretrained encoders
@@ -109,6 +109,7 @@ fn describe(args: &FitArgs, dataset: &dyn Dataset) -> anyhow::Result<ModelSpec> 
         width: args.fusion_width.unwrap_or(modalities[0].encoder.width),
         modalities,
         tune: args.tune(),
+        missing: Missing::Proxies,
     };
     spec.validate().context("describe the model")?;
     Ok(spec)

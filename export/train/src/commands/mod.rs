@@ -3,6 +3,7 @@
 pub mod eval;
 pub mod export;
 pub mod fit;
+pub mod init;
 pub mod params;
 pub mod pretrain;
 pub mod run_args;

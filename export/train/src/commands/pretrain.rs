@@ -14,7 +14,7 @@ use crate::data::dataset::PreparedDataset;
 use crate::encoder::spec::{EncoderSpec, Size};
 use crate::exit_code::ExitCode;
 use crate::method::model::Model;
-use crate::method::spec::{ModalitySpec, ModelSpec, Tune};
+use crate::method::spec::{Missing, ModalitySpec, ModelSpec, Tune};
 use crate::training::checkpoint;
 use crate::training::trainer::BEST;
 
@@ -99,6 +99,10 @@ impl ArchitectureArgs {
                 let spec = EncoderSpec::vit(size, picture.mean.len(), picture.edge, 1);
                 spec.with_patches(patch(4), patch(4))
             }
+            (FrontEnd::WordPiece(_), None) => {
+                let reason = format!("modality {} is text, expected sound or pictures", modality.name);
+                return Err(UsageError::new("--modality", reason));
+            }
             (_, Some(family)) => {
                 let reason = format!("{family:?} does not take the features of modality {}", modality.name);
                 return Err(UsageError::new("--family", reason));
@@ -123,6 +127,7 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<ExitCode> {
         width: encoder.width,
         modalities: vec![ModalitySpec { info, encoder }],
         tune: Tune::Full,
+        missing: Missing::Proxies,
     };
     spec.validate().context("describe the model")?;
     let settings = args.run.settings(&[&args.modality], None)?;

@@ -257,6 +257,7 @@ impl Loader {
             FrontEnd::Picture(spec) => {
                 PictureLoader::new(spec).map(Self::Picture).map_err(|error| wrong(error.to_string()))
             }
+            FrontEnd::WordPiece(_) => Err(wrong("text, expected sound or pictures".into())),
         }
     }
 

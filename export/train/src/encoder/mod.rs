@@ -1,6 +1,12 @@
 //! Transformer encoders: what they are, and the network.
 
+pub mod config;
+mod embedder;
+pub mod embedding;
+pub mod family;
 pub mod linear;
+pub mod parameter;
+pub mod pretrained;
 pub mod spec;
 pub mod transformer;
 

@@ -2,22 +2,30 @@
 //! the parameter count all walk this description.
 //!
 //! # Parameter names
-//! Those of the Hugging Face ViT and AST, in safetensors. Linear layers compute `x Wᵀ + b` with
-//! `weight` `[out, in]`; layer norms have `weight` and `bias` `[width]`.
+//! Those of the Hugging Face ViT and AST, in safetensors, whatever the family; [`super::family`] knows what
+//! other families call them. Linear layers compute `x Wᵀ + b` with `weight` `[out, in]`; layer norms have
+//! `weight` and `bias` `[width]`.
 //! ```text
+//! of patches
 //! embeddings.cls_token                           [1, 1, width]
 //! embeddings.distillation_token                  [1, 1, width]        with two class tokens
 //! embeddings.position_embeddings                 [1, class tokens + patches, width]
 //! embeddings.patch_embeddings.projection.weight  [width, channels, patch height, patch width]
 //! embeddings.patch_embeddings.projection.bias    [width]              with `bias`
+//! of words
+//! embeddings.word_embeddings.weight              [vocabulary, width]
+//! embeddings.position_embeddings.weight          [positions, width]
+//! embeddings.token_type_embeddings.weight        [types, width]
+//! of both
 //! embeddings.norm.*                                                   with `embedding_norm`
-//! encoder.layer.{i}.layernorm_before.*
+//! encoder.layer.{i}.layernorm_before.*                                with `Norm::After`: after attention
 //! encoder.layer.{i}.attention.attention.{query,key,value}.*           weight [width, width]
 //! encoder.layer.{i}.attention.output.dense.*                          weight [width, width]
-//! encoder.layer.{i}.layernorm_after.*
+//! encoder.layer.{i}.layernorm_after.*                                 with `Norm::After`: after the layers below
 //! encoder.layer.{i}.intermediate.dense.*                              weight [mlp, width]
 //! encoder.layer.{i}.output.dense.*                                    weight [width, mlp]
-//! layernorm.*
+//! layernorm.*                                                         with `Norm::Before`
+//! pooler.dense.*                                 weight [width, width] with `pooler`
 //! ```
 //! The cross-modal method adds, see [`crate::method::spec`]:
 //! ```text
@@ -28,11 +36,15 @@
 //! ```
 //!
 //! # Forward pass
-//! Tokens are `[proxies in the order of the modalities, class tokens, patches]`. Positions are added
-//! to class tokens and patches, never to proxies. Then `embedding_norm`, the pre-norm blocks, and
-//! the final layer norm on every token that is read: each proxy, and the mean of the class tokens.
+//! Tokens are `[proxies in the order of the modalities, class tokens, patches or words]`. Positions are added
+//! to class tokens, patches and words, never to proxies. Then `embedding_norm`, the blocks, and after
+//! pre-norm blocks the final layer norm on every token that is read: each proxy, and the mean of the class
+//! tokens. Post-norm blocks end with a norm of their own.
 
 use serde::{Deserialize, Serialize};
+
+pub use super::embedding::{Embedding, Layout, PatchEmbedding, WordEmbedding};
+pub use super::parameter::{Init, Parameter};
 
 /// Linear layers of a block's attention, which are those LoRA adapts.
 pub const ATTENTION_LINEARS: [&str; 4] = [
@@ -42,7 +54,7 @@ pub const ATTENTION_LINEARS: [&str; 4] = [
     "attention.output.dense",
 ];
 
-/// A pre-norm transformer with one or more class tokens.
+/// A transformer with one or two class tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderSpec {
@@ -50,7 +62,7 @@ pub struct EncoderSpec {
     pub embedding: Embedding,
     /// Class tokens: 1, or 2 where there is a distillation token as well; the read-out is their mean.
     pub class_tokens: usize,
-    /// Whether a layer norm follows the embedding (CLIP's pre-layer-norm).
+    /// Whether a layer norm follows the embedding (CLIP's pre-layer-norm, BERT's).
     pub embedding_norm: bool,
     /// Width of a token.
     pub width: usize,
@@ -64,44 +76,24 @@ pub struct EncoderSpec {
     pub activation: Activation,
     /// Epsilon of every layer norm.
     pub layer_norm_eps: f64,
+    /// Where the layer norms of a block stand.
+    #[serde(default)]
+    pub norm: Norm,
+    /// Whether the weights have a layer (BERT's pooler) that follows the class token. It is kept and counted,
+    /// and not read: tokens are read as they leave the last block.
+    #[serde(default)]
+    pub pooler: bool,
 }
 
-/// What turns input into tokens.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Embedding {
-    /// A strided convolution over a picture or a spectrogram.
-    Patches(PatchEmbedding),
-}
-
-/// A strided convolution whose outputs, row by row, are the patch tokens.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PatchEmbedding {
-    /// How `features` lie in memory.
-    pub layout: Layout,
-    /// Channels.
-    pub channels: usize,
-    /// Rows of the image that is convolved; mel bins of a spectrogram.
-    pub height: usize,
-    /// Columns of it; steps of a spectrogram.
-    pub width: usize,
-    /// Rows and columns of a patch.
-    pub patch: [usize; 2],
-    /// Rows and columns from one patch to the next.
-    pub stride: [usize; 2],
-    /// Whether the convolution has a bias.
-    pub bias: bool,
-}
-
-/// How one sample's `features` lie in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Where the layer norms of a block stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Layout {
-    /// `[channels, height, width]`.
-    Picture,
-    /// `[width, height]`, that is `[steps, mels]`, one channel: transposed before the convolution.
-    Spectrogram,
+pub enum Norm {
+    /// Before attention and before the hidden layer (pre-norm): `x + f(norm(x))`, and once more at the end.
+    #[default]
+    Before,
+    /// After the sum (post-norm): `norm(x + f(x))`.
+    After,
 }
 
 /// Activation function.
@@ -131,8 +123,8 @@ pub enum SpecError {
         /// Number of heads.
         heads: usize,
     },
-    /// Neither one nor two class tokens.
-    #[error("{found} class tokens, expected 1 or 2")]
+    /// Neither one nor two class tokens, or two of words.
+    #[error("{found} class tokens, expected 1, or 2 of patches")]
     ClassTokens {
         /// Number of class tokens.
         found: usize,
@@ -145,6 +137,16 @@ pub enum SpecError {
         /// Rows and columns of the image.
         input: [usize; 2],
     },
+    /// A number that another one bounds.
+    #[error("{field} is {found}, expected at most {limit}")]
+    TooLarge {
+        /// The number.
+        field: &'static str,
+        /// Its value.
+        found: usize,
+        /// The bound.
+        limit: usize,
+    },
     /// A spectrogram with several channels.
     #[error("spectrogram with {channels} channels, expected 1")]
     Channels {
@@ -153,49 +155,16 @@ pub enum SpecError {
     },
 }
 
-/// Name and shape of one parameter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parameter {
-    /// Name, relative to the encoder.
-    pub name: String,
-    /// Shape.
-    pub shape: Vec<usize>,
-    /// What it holds before anything was learned.
-    pub init: Init,
-}
-
-/// What a parameter holds before anything was learned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Init {
-    /// 0.
-    Zeros,
-    /// 1.
-    Ones,
-    /// Normal with mean 0 and standard deviation 0.02, as in ViT.
-    Normal,
-    /// Uniform within the square root of 6 over inputs plus outputs (Glorot and Bengio). At widths of a
-    /// few hundred ViT's 0.02 is so small that a short training never leaves its start.
-    Glorot,
-    /// Zeros for so many class tokens, then sines and cosines of row and column of each patch
-    /// (Vaswani et al.; in two dimensions as in MAE).
-    SineCosine {
-        /// Class tokens.
-        class_tokens: usize,
-        /// Rows and columns of patches.
-        grid: [usize; 2],
-    },
-    /// Uniform within one over the square root of the inputs, as LoRA's `A`.
-    FanIn,
-}
-
-impl Parameter {
-    pub(crate) fn new(name: impl Into<String>, shape: impl Into<Vec<usize>>, init: Init) -> Self {
-        Self { name: name.into(), shape: shape.into(), init }
+impl SpecError {
+    pub(super) fn positive(sizes: &[(&'static str, usize)]) -> Result<(), Self> {
+        match sizes.iter().find(|(_, size)| *size == 0) {
+            Some((field, _)) => Err(Self::Zero { field }),
+            None => Ok(()),
+        }
     }
 
-    /// How many numbers it holds.
-    pub fn count(&self) -> usize {
-        self.shape.iter().product()
+    pub(super) fn at_most(field: &'static str, found: usize, limit: usize) -> Result<(), Self> {
+        if found <= limit { Ok(()) } else { Err(Self::TooLarge { field, found, limit }) }
     }
 }
 
@@ -211,7 +180,22 @@ impl EncoderSpec {
             stride: [patch, patch],
             bias: true,
         };
-        Self::with(size, embedding, 1)
+        Self::with(size, Embedding::Patches(embedding), 1)
+    }
+
+    /// The same as CLIP has it: a layer norm before the blocks, no bias of the patches, quick GELU.
+    pub fn clip_vit(size: Size, edge: usize, patch: usize) -> Self {
+        let mut spec = Self::vit(size, 3, edge, patch);
+        if let Embedding::Patches(patches) = &mut spec.embedding {
+            patches.bias = false;
+        }
+        Self { embedding_norm: true, activation: Activation::QuickGelu, layer_norm_eps: 1e-5, ..spec }
+    }
+
+    /// A BERT: words, post-norm blocks.
+    pub fn bert(size: Size, words: WordEmbedding) -> Self {
+        let spec = Self::with(size, Embedding::Words(words), 1);
+        Self { embedding_norm: true, norm: Norm::After, pooler: true, ..spec }
     }
 
     /// An audio spectrogram transformer on `steps` x `mels` in square, possibly overlapping patches.
@@ -225,20 +209,21 @@ impl EncoderSpec {
             stride: [stride, stride],
             bias: true,
         };
-        Self::with(size, embedding, 2)
+        Self::with(size, Embedding::Patches(embedding), 2)
     }
 
     /// The same with other patches, which need not be square: rows (mel bins of a spectrogram) and columns
     /// (its steps). Patches as high as a spectrogram learn from far less data than square ones.
     pub fn with_patches(mut self, patch: [usize; 2], stride: [usize; 2]) -> Self {
-        let Embedding::Patches(patches) = &mut self.embedding;
-        (patches.patch, patches.stride) = (patch, stride);
+        if let Embedding::Patches(patches) = &mut self.embedding {
+            (patches.patch, patches.stride) = (patch, stride);
+        }
         self
     }
 
-    fn with(size: Size, embedding: PatchEmbedding, class_tokens: usize) -> Self {
+    fn with(size: Size, embedding: Embedding, class_tokens: usize) -> Self {
         Self {
-            embedding: Embedding::Patches(embedding),
+            embedding,
             class_tokens,
             embedding_norm: false,
             width: size.width,
@@ -247,81 +232,38 @@ impl EncoderSpec {
             mlp: size.mlp,
             activation: Activation::Gelu,
             layer_norm_eps: 1e-12,
+            norm: Norm::Before,
+            pooler: false,
         }
     }
 
     /// Checks that the sizes make an encoder.
     pub fn validate(&self) -> Result<(), SpecError> {
-        let Embedding::Patches(patches) = &self.embedding;
-        let sizes = [
-            ("width", self.width),
-            ("depth", self.depth),
-            ("heads", self.heads),
-            ("mlp", self.mlp),
-            ("channels", patches.channels),
-            ("patch height", patches.patch[0]),
-            ("patch width", patches.patch[1]),
-            ("stride height", patches.stride[0]),
-            ("stride width", patches.stride[1]),
-        ];
-        if let Some((field, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
-            return Err(SpecError::Zero { field });
-        }
+        let sizes = [("width", self.width), ("depth", self.depth), ("heads", self.heads), ("mlp", self.mlp)];
+        SpecError::positive(&sizes)?;
         if !self.width.is_multiple_of(self.heads) {
             return Err(SpecError::Heads { width: self.width, heads: self.heads });
         }
         if !(1..=2).contains(&self.class_tokens) {
             return Err(SpecError::ClassTokens { found: self.class_tokens });
         }
-        let input = [patches.height, patches.width];
-        if patches.patch[0] > input[0] || patches.patch[1] > input[1] {
-            return Err(SpecError::Patch { patch: patches.patch, input });
-        }
-        if patches.layout == Layout::Spectrogram && patches.channels != 1 {
-            return Err(SpecError::Channels { channels: patches.channels });
-        }
-        Ok(())
+        self.embedding.validate(self.class_tokens)
     }
 
     /// Shape of one sample's `features`, without the batch dimension.
     pub fn input_shape(&self) -> Vec<usize> {
-        let Embedding::Patches(patches) = &self.embedding;
-        match patches.layout {
-            Layout::Picture => vec![patches.channels, patches.height, patches.width],
-            Layout::Spectrogram => vec![patches.width, patches.height],
-        }
+        self.embedding.input_shape()
     }
 
-    /// Tokens that have a position: class tokens and patches. Proxies come on top.
+    /// Tokens that have a position: class tokens and patches, or words. Proxies come on top.
     pub fn positions(&self) -> usize {
-        let Embedding::Patches(patches) = &self.embedding;
-        let [rows, columns] = patches.grid();
-        self.class_tokens + rows * columns
+        self.embedding.positions(self.class_tokens)
     }
 
     /// Every parameter of the encoder itself, in the order of the forward pass.
     pub fn parameters(&self) -> Vec<Parameter> {
-        let Embedding::Patches(patches) = &self.embedding;
         let width = self.width;
-        let mut all = vec![Parameter::new("embeddings.cls_token", [1, 1, width], Init::Normal)];
-        if self.class_tokens == 2 {
-            all.push(Parameter::new("embeddings.distillation_token", [1, 1, width], Init::Normal));
-        }
-        all.push(Parameter::new(
-            "embeddings.position_embeddings",
-            [1, self.positions(), width],
-            Init::SineCosine { class_tokens: self.class_tokens, grid: patches.grid() },
-        ));
-        let [rows, columns] = patches.patch;
-        let projection = "embeddings.patch_embeddings.projection";
-        all.push(Parameter::new(
-            format!("{projection}.weight"),
-            [width, patches.channels, rows, columns],
-            Init::Glorot,
-        ));
-        if patches.bias {
-            all.push(Parameter::new(format!("{projection}.bias"), [width], Init::Zeros));
-        }
+        let mut all = self.embedding.parameters(self.class_tokens, width);
         if self.embedding_norm {
             all.extend(norm("embeddings.norm", width));
         }
@@ -335,7 +277,12 @@ impl EncoderSpec {
             all.extend(linear(&format!("{prefix}.intermediate.dense"), width, self.mlp));
             all.extend(linear(&format!("{prefix}.output.dense"), self.mlp, width));
         }
-        all.extend(norm("layernorm", width));
+        if self.norm == Norm::Before {
+            all.extend(norm("layernorm", width));
+        }
+        if self.pooler {
+            all.extend(linear("pooler.dense", width, width));
+        }
         all
     }
 
@@ -353,16 +300,6 @@ impl EncoderSpec {
     }
 }
 
-impl PatchEmbedding {
-    /// Rows and columns of patches; the token of patch (r, c) is number `r * columns + c`.
-    pub fn grid(&self) -> [usize; 2] {
-        [
-            (self.height - self.patch[0]) / self.stride[0] + 1,
-            (self.width - self.patch[1]) / self.stride[1] + 1,
-        ]
-    }
-}
-
 /// Width, depth, heads and hidden width of an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
@@ -377,7 +314,7 @@ pub struct Size {
 }
 
 impl Size {
-    /// Base size of ViT and AST.
+    /// Base size of ViT, AST, CLIP's vision tower and BERT.
     pub const BASE: Self = Self { width: 768, depth: 12, heads: 12, mlp: 3072 };
 }
 
@@ -418,11 +355,36 @@ mod tests {
 
     #[test]
     fn clip_base_vision_tower_has_the_published_number_of_parameters() {
-        let mut spec = EncoderSpec::vit(Size::BASE, 3, 224, 16);
-        let Embedding::Patches(patches) = &mut spec.embedding;
-        patches.bias = false;
-        spec.embedding_norm = true;
+        let spec = EncoderSpec::clip_vit(Size::BASE, 224, 16);
         assert_eq!(count(&spec.parameters()), 85_799_424);
+    }
+
+    fn bert(words: WordEmbedding) -> EncoderSpec {
+        EncoderSpec::bert(Size::BASE, words)
+    }
+
+    const WORDS: WordEmbedding =
+        WordEmbedding { vocabulary: 30_522, positions: 512, types: 2, tokens: 40, padding: 0 };
+
+    #[test]
+    fn bert_base_has_the_published_number_of_parameters() {
+        assert_eq!(count(&bert(WORDS).parameters()), 109_482_240);
+        assert_eq!(bert(WORDS).positions(), 40);
+    }
+
+    #[test]
+    fn impossible_words_are_refused() {
+        assert_eq!(bert(WORDS).validate(), Ok(()));
+        assert_eq!(
+            bert(WordEmbedding { tokens: 513, ..WORDS }).validate(),
+            Err(SpecError::TooLarge { field: "tokens", found: 513, limit: 512 })
+        );
+        assert_eq!(
+            bert(WordEmbedding { padding: 30_522, ..WORDS }).validate(),
+            Err(SpecError::TooLarge { field: "padding + 1", found: 30_523, limit: 30_522 })
+        );
+        let two = EncoderSpec { class_tokens: 2, ..bert(WORDS) };
+        assert_eq!(two.validate(), Err(SpecError::ClassTokens { found: 2 }));
     }
 
     #[test]

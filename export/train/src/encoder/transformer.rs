@@ -1,10 +1,11 @@
 //! The network of an [`EncoderSpec`].
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::Mode;
+use super::embedder::{Embedded, Embedder};
 use super::linear::{Adapter, Linear};
-use super::spec::{Activation, Embedding, EncoderSpec, Layout, PatchEmbedding, layer_prefix};
+use super::spec::{Activation, EncoderSpec, Norm, layer_prefix};
 use crate::method::spec::Lora;
 
 /// Slope of the sigmoid in the quick GELU.
@@ -13,13 +14,11 @@ const QUICK_GELU: f64 = 1.702;
 /// An encoder. It borrows its weights: whoever owns them decides what learns.
 pub struct Encoder {
     spec: EncoderSpec,
-    patches: (Tensor, Option<Tensor>),
-    class_tokens: Vec<Tensor>,
-    positions: Tensor,
+    embedder: Embedder,
     proxies: Vec<Tensor>,
     embedding_norm: Option<LayerNorm>,
     blocks: Vec<Block>,
-    final_norm: LayerNorm,
+    final_norm: Option<LayerNorm>,
 }
 
 /// Tokens read out of one modality's encoder.
@@ -40,70 +39,63 @@ impl Encoder {
         lora: Option<&Lora>,
         weight: &dyn Fn(&str) -> Tensor,
     ) -> Self {
-        let Embedding::Patches(patches) = &spec.embedding;
-        let projection = "embeddings.patch_embeddings.projection";
-        let mut class_tokens = vec![weight("embeddings.cls_token")];
-        if spec.class_tokens == 2 {
-            class_tokens.push(weight("embeddings.distillation_token"));
-        }
+        let norm = |name| LayerNorm::new(spec, name, weight);
         Self {
             spec: spec.clone(),
-            patches: (
-                weight(&format!("{projection}.weight")),
-                patches.bias.then(|| weight(&format!("{projection}.bias"))),
-            ),
-            class_tokens,
-            positions: weight("embeddings.position_embeddings"),
+            embedder: Embedder::new(spec, weight),
             proxies: others.iter().map(|other| weight(&format!("proxy.{other}"))).collect(),
-            embedding_norm: spec.embedding_norm.then(|| LayerNorm::new(spec, "embeddings.norm", weight)),
+            embedding_norm: spec.embedding_norm.then(|| norm("embeddings.norm")),
             blocks: (0..spec.depth).map(|layer| Block::new(spec, layer, lora, weight)).collect(),
-            final_norm: LayerNorm::new(spec, "layernorm", weight),
+            final_norm: (spec.norm == Norm::Before).then(|| norm("layernorm")),
         }
     }
 
     /// Shapes: `features` `[batch, ..input shape]`; tokens `[batch, width]`.
     pub fn forward(&self, features: &Tensor, mode: Mode) -> Tokens {
-        let mut x = self.embed(features);
-        if let Some(norm) = &self.embedding_norm {
-            x = norm.forward(&x);
-        }
         let proxies = self.proxies.len() as i64;
         let class_tokens = self.spec.class_tokens as i64;
-        let read = proxies + class_tokens;
-        let (last, earlier) = self.blocks.split_last().expect("a valid encoder has a block");
-        for block in earlier {
-            x = block.forward(&x, x.size()[1], mode);
-        }
-        let x = self.final_norm.forward(&last.forward(&x, read, mode));
+        let x = self.tokens(features, Some(proxies + class_tokens), mode);
         Tokens {
             cls: x.narrow(1, proxies, class_tokens).mean_dim(1, false, None),
             proxies: x.narrow(1, 0, proxies).unbind(1),
         }
     }
 
-    /// Tokens [batch, proxies + class tokens + patches, width].
-    fn embed(&self, features: &Tensor) -> Tensor {
-        let Embedding::Patches(spec) = &self.spec.embedding;
-        let (batch, width) = (features.size()[0], self.spec.width as i64);
-        let patches = convolve(spec, features, &self.patches);
-        let class_tokens = Tensor::cat(&self.class_tokens, 1).expand([batch, -1, width], false);
-        let placed = Tensor::cat(&[class_tokens, patches], 1) + &self.positions;
-        if self.proxies.is_empty() {
-            return placed;
+    /// The first `read` tokens, or all, as they leave the last block and the final norm:
+    /// `[batch, tokens, width]`.
+    pub fn tokens(&self, features: &Tensor, read: Option<i64>, mode: Mode) -> Tensor {
+        let (mut x, attended) = self.embed(features);
+        if let Some(norm) = &self.embedding_norm {
+            x = norm.forward(&x);
         }
-        let proxies = Tensor::stack(&self.proxies, 0).unsqueeze(0).expand([batch, -1, width], false);
-        Tensor::cat(&[proxies, placed], 1)
+        let read = read.unwrap_or(x.size()[1]);
+        let (last, earlier) = self.blocks.split_last().expect("a valid encoder has a block");
+        for block in earlier {
+            x = block.forward(&x, x.size()[1], attended.as_ref(), mode);
+        }
+        x = last.forward(&x, read, attended.as_ref(), mode);
+        if let Some(norm) = &self.final_norm {
+            x = norm.forward(&x);
+        }
+        x
     }
-}
 
-/// Patch tokens [batch, rows * columns, width].
-fn convolve(spec: &PatchEmbedding, features: &Tensor, (weight, bias): &(Tensor, Option<Tensor>)) -> Tensor {
-    let image = match spec.layout {
-        Layout::Picture => features.shallow_clone(),
-        Layout::Spectrogram => features.transpose(1, 2).unsqueeze(1),
-    };
-    let stride = spec.stride.map(|step| step as i64);
-    image.conv2d(weight, bias.as_ref(), stride, [0, 0], [1, 1], 1).flatten(2, 3).transpose(1, 2)
+    /// All tokens [batch, tokens, width], and which are attended to, [batch, 1, 1, tokens].
+    fn embed(&self, features: &Tensor) -> (Tensor, Option<Tensor>) {
+        let Embedded { tokens, attended } = self.embedder.forward(features);
+        let (batch, count) = (features.size()[0], self.proxies.len() as i64);
+        let mask = |attended: Tensor| {
+            let proxies = Tensor::ones([batch, count], (Kind::Bool, attended.device()));
+            Tensor::cat(&[proxies, attended], 1).unsqueeze(1).unsqueeze(1)
+        };
+        let attended = attended.map(mask);
+        if self.proxies.is_empty() {
+            return (tokens, attended);
+        }
+        let width = self.spec.width as i64;
+        let proxies = Tensor::stack(&self.proxies, 0).unsqueeze(0).expand([batch, -1, width], false);
+        (Tensor::cat(&[proxies, tokens], 1), attended)
+    }
 }
 
 struct LayerNorm {
@@ -129,12 +121,13 @@ impl LayerNorm {
 struct Block {
     heads: i64,
     activation: Activation,
-    norm_before: LayerNorm,
+    norm: Norm,
+    /// In the order of the forward pass.
+    norms: [LayerNorm; 2],
     query: Linear,
     key: Linear,
     value: Linear,
     output: Linear,
-    norm_after: LayerNorm,
     expand: Linear,
     contract: Linear,
 }
@@ -156,12 +149,13 @@ impl Block {
         Self {
             heads: spec.heads as i64,
             activation: spec.activation,
-            norm_before: LayerNorm::new(spec, &format!("{prefix}.layernorm_before"), weight),
+            norm: spec.norm,
+            norms: ["layernorm_before", "layernorm_after"]
+                .map(|name| LayerNorm::new(spec, &format!("{prefix}.{name}"), weight)),
             query: linear("attention.attention.query", lora),
             key: linear("attention.attention.key", lora),
             value: linear("attention.attention.value", lora),
             output: linear("attention.output.dense", lora),
-            norm_after: LayerNorm::new(spec, &format!("{prefix}.layernorm_after"), weight),
             expand: linear("intermediate.dense", None),
             contract: linear("output.dense", None),
         }
@@ -170,30 +164,41 @@ impl Block {
     /// The first `read` tokens after this block. All tokens are attended to; the others' own outputs
     /// are not computed, which saves most of the last block.
     ///
-    /// Shapes: `x` `[batch, tokens, width]` gives `[batch, read, width]`.
-    fn forward(&self, x: &Tensor, read: i64, mode: Mode) -> Tensor {
-        let normed = self.norm_before.forward(x);
-        let kept = normed.narrow(1, 0, read);
-        let query = self.split_heads(&self.query.forward(&kept, mode));
-        let key = self.split_heads(&self.key.forward(&normed, mode));
-        let value = self.split_heads(&self.value.forward(&normed, mode));
-        let mixed = Tensor::scaled_dot_product_attention(
-            &query,
-            &key,
-            &value,
-            None::<&Tensor>,
-            0.0,
-            false,
-            None,
-            false,
-        );
-        let x = x.narrow(1, 0, read) + self.output.forward(&mixed.transpose(1, 2).flatten(2, 3), mode);
-        let hidden = self.expand.forward(&self.norm_after.forward(&x), mode);
+    /// Shapes: `x` `[batch, tokens, width]` gives `[batch, read, width]`; `attended`
+    /// `[batch, 1, 1, tokens]` of booleans, all where it is `None`.
+    fn forward(&self, x: &Tensor, read: i64, attended: Option<&Tensor>, mode: Mode) -> Tensor {
+        let kept = x.narrow(1, 0, read);
+        let [first, second] = &self.norms;
+        match self.norm {
+            Norm::Before => {
+                let x = kept + self.attend(&first.forward(x), read, attended, mode);
+                &x + self.transform(&second.forward(&x), mode)
+            }
+            Norm::After => {
+                let x = first.forward(&(kept + self.attend(x, read, attended, mode)));
+                second.forward(&(&x + self.transform(&x, mode)))
+            }
+        }
+    }
+
+    /// Multi-head attention of the first `read` tokens to all that are attended to.
+    fn attend(&self, x: &Tensor, read: i64, attended: Option<&Tensor>, mode: Mode) -> Tensor {
+        let query = self.split_heads(&self.query.forward(&x.narrow(1, 0, read), mode));
+        let key = self.split_heads(&self.key.forward(x, mode));
+        let value = self.split_heads(&self.value.forward(x, mode));
+        let mixed =
+            Tensor::scaled_dot_product_attention(&query, &key, &value, attended, 0.0, false, None, false);
+        self.output.forward(&mixed.transpose(1, 2).flatten(2, 3), mode)
+    }
+
+    /// The hidden layer and its way back.
+    fn transform(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let hidden = self.expand.forward(x, mode);
         let hidden = match self.activation {
             Activation::Gelu => hidden.gelu("none"),
             Activation::QuickGelu => &hidden * (&hidden * QUICK_GELU).sigmoid(),
         };
-        &x + self.contract.forward(&hidden, mode)
+        self.contract.forward(&hidden, mode)
     }
 
     /// `[batch, tokens, width]` to `[batch, heads, tokens, width / heads]`.

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use cmpt_bundle::manifest::{FrontEnd, Manifest, Modality, Pattern};
 
 use super::bundle::Release;
-use crate::encoder::spec::{Embedding, EncoderSpec};
+use crate::encoder::spec::{Embedding, EncoderSpec, PatchEmbedding};
 use crate::method::spec::Tune;
 
 /// The card in Markdown.
@@ -31,14 +31,13 @@ fn write_card(card: &mut String, release: &Release<'_>, manifest: &Manifest) -> 
     writeln!(card, "Labels: {}.\n", labels.join(", "))?;
     write_modalities(card, release, manifest)?;
     writeln!(card, "## Data\n\n{}\n", provenance.data)?;
-    writeln!(
-        card,
-        "## Protocol\n\nThe epoch was chosen by the mean accuracy over all availability patterns on \
-         validation data, and the temperatures were fitted there, one per pattern. The figures on \
-         validation data are in the manifest: the daemon reports them as `expected`. Test data were used \
-         for nothing but the tables below.\n"
-    )?;
-    write_figures(card, release, manifest)?;
+    let measured = release.validation.iter().any(|pattern| pattern.metric.samples > 0);
+    if measured {
+        write_protocol(card)?;
+        write_figures(card, release, manifest)?;
+    } else {
+        writeln!(card, "## Figures\n\nNone: nobody measured this model.\n")?;
+    }
     writeln!(card, "## Training\n")?;
     writeln!(card, "Code {}, seed {}, {}.\n", provenance.code, provenance.seed, provenance.created)?;
     for (key, value) in &provenance.details {
@@ -54,6 +53,16 @@ fn write_card(card: &mut String, release: &Release<'_>, manifest: &Manifest) -> 
         writeln!(card, "\n## Notes\n\n{}", notes.trim())?;
     }
     Ok(())
+}
+
+fn write_protocol(card: &mut String) -> fmt::Result {
+    writeln!(
+        card,
+        "## Protocol\n\nThe epoch was chosen by the mean accuracy over all availability patterns on \
+         validation data, and the temperatures were fitted there, one per pattern. The figures on \
+         validation data are in the manifest: the daemon reports them as `expected`. Test data were used \
+         for nothing but the tables below.\n"
+    )
 }
 
 fn write_modalities(card: &mut String, release: &Release<'_>, manifest: &Manifest) -> fmt::Result {
@@ -80,6 +89,7 @@ fn input(modality: &Modality) -> String {
             let colour = if picture.mean.len() == 1 { "luma" } else { "RGB" };
             format!("{} of {edge} x {edge} pixels, {colour}", pictures(modality.frames), edge = picture.edge)
         }
+        FrontEnd::WordPiece(words) => format!("text of {} WordPiece tokens", words.tokens),
     }
 }
 
@@ -89,14 +99,15 @@ fn pictures(frames: usize) -> String {
 
 fn encoder(spec: &EncoderSpec) -> String {
     let parameters: usize = spec.parameters().iter().map(|parameter| parameter.count()).sum();
-    let Embedding::Patches(patches) = &spec.embedding;
+    let tokens = match &spec.embedding {
+        Embedding::Patches(PatchEmbedding { patch, stride, .. }) => {
+            format!("patches of {} x {} every {} x {}", patch[0], patch[1], stride[0], stride[1])
+        }
+        Embedding::Words(words) => format!("{} words", words.vocabulary),
+    };
     format!(
-        "{:.2} M parameters: patches of {} x {} every {} x {}, width {}, {} blocks of {} heads",
+        "{:.2} M parameters: {tokens}, width {}, {} blocks of {} heads",
         parameters as f64 / 1e6,
-        patches.patch[0],
-        patches.patch[1],
-        patches.stride[0],
-        patches.stride[1],
         spec.width,
         spec.depth,
         spec.heads
@@ -106,6 +117,9 @@ fn encoder(spec: &EncoderSpec) -> String {
 fn write_figures(card: &mut String, release: &Release<'_>, manifest: &Manifest) -> fmt::Result {
     writeln!(card, "## Figures\n")?;
     for (split, patterns) in [("Test", &release.test), ("Validation", &release.validation)] {
+        if patterns.is_empty() {
+            continue;
+        }
         writeln!(card, "{split} data:\n")?;
         writeln!(card, "| available | metric | value | samples | calibration error | temperature |")?;
         writeln!(card, "| --- | --- | --- | --- | --- | --- |")?;
@@ -124,6 +138,9 @@ fn write_figures(card: &mut String, release: &Release<'_>, manifest: &Manifest) 
 }
 
 fn write_classes(card: &mut String, patterns: &[Pattern], labels: &[String]) -> fmt::Result {
+    if patterns.is_empty() {
+        return Ok(());
+    }
     let names: Vec<String> = patterns.iter().map(|pattern| pattern.available.join(" + ")).collect();
     writeln!(card, "Test data, per class:\n")?;
     writeln!(card, "| label | {} |\n| --- |{}", names.join(" | "), " --- |".repeat(names.len()))?;

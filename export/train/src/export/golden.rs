@@ -7,6 +7,7 @@ use tch::{Kind, Tensor};
 use super::error::ExportError;
 use super::tensor::plain;
 use crate::encoder::Mode;
+use crate::encoder::spec::Embedding;
 use crate::encoder::transformer::Tokens;
 use crate::method::gate::fuse;
 use crate::method::model::Model;
@@ -26,7 +27,10 @@ pub(super) fn golden(model: &Model, patterns: &[Pattern]) -> Result<Golden, Expo
     for (index, modality) in model.spec().modalities.iter().enumerate() {
         let name = &modality.info.name;
         let shape = [&[BATCH], &modality.encoder.input_shape()[..]].concat();
-        let values: Vec<f32> = noise.by_ref().take(shape.iter().product()).collect();
+        let mut values: Vec<f32> = noise.by_ref().take(shape.iter().product()).collect();
+        if let Embedding::Words(words) = &modality.encoder.embedding {
+            values.iter_mut().for_each(|value| *value = word(*value, words.vocabulary));
+        }
         let dimensions: Vec<i64> = shape.iter().map(|size| *size as i64).collect();
         let features = Tensor::from_slice(&values).view(&dimensions[..]).to_device(model.device());
         golden.insert_features(name, Plain { shape, values });
@@ -43,6 +47,11 @@ pub(super) fn golden(model: &Model, patterns: &[Pattern]) -> Result<Golden, Expo
         golden.insert_token(pattern, plain(&token)?);
     }
     Ok(golden)
+}
+
+/// The number of a word, from 0 to `vocabulary`, out of noise.
+fn word(noise: f32, vocabulary: usize) -> f32 {
+    (noise.abs() * 1000.0).floor() % vocabulary as f32
 }
 
 fn gated(model: &Model, tokens: &[Tokens], pattern: &Pattern) -> Tensor {

@@ -9,13 +9,17 @@ use tch::{Kind, Tensor};
 use super::error::ExportError;
 use super::tensor::plain;
 use crate::encoder::spec::{
-    ATTENTION_LINEARS, Activation, Embedding, EncoderSpec, Layout, PatchEmbedding, layer_prefix,
+    ATTENTION_LINEARS, Activation, Embedding, EncoderSpec, Layout, Norm, PatchEmbedding, WordEmbedding,
+    layer_prefix,
 };
 use crate::method::model::Model;
 use crate::method::spec::{Lora, Tune};
 
 /// Slope of the sigmoid in the quick GELU.
 const QUICK_GELU: f32 = 1.702;
+
+/// What a score loses where nothing is to be attended to: e to its negative is 0 in f32, and f16 holds it.
+const UNATTENDED: f32 = 1e4;
 
 /// The encoder of modality `index`: input `features` [batch, ..], outputs `cls` and one
 /// `proxy_<other>` for each other modality, all [batch, fusion width].
@@ -28,7 +32,8 @@ pub fn encoder(model: &Model, index: usize) -> Result<Graph, ExportError> {
         Tune::Full => None,
     };
     let others = model.spec().proxies(index);
-    let mut emitter = Emitter { graph: Graph::new(name), spec: &modality.encoder, lora, weight: &weight };
+    let mut emitter =
+        Emitter { graph: Graph::new(name), spec: &modality.encoder, lora, weight: &weight, mask: None };
 
     let mut tokens = emitter.forward(&others)?;
     if modality.encoder.width != model.spec().width {
@@ -70,6 +75,8 @@ struct Emitter<'a> {
     lora: Option<Lora>,
     /// Tensor of a parameter, by its name relative to the encoder.
     weight: &'a dyn Fn(&str) -> Tensor,
+    /// What is added to the scores of attention, [batch, 1, 1, tokens], where not all is attended to.
+    mask: Option<Value>,
 }
 
 impl Emitter<'_> {
@@ -85,17 +92,56 @@ impl Emitter<'_> {
             let tokens = others.len() + self.spec.positions();
             x = self.block(layer, x, if last { read } else { tokens })?;
         }
-        self.norm("layernorm", x)
+        match self.spec.norm {
+            Norm::Before => self.norm("layernorm", x),
+            Norm::After => Ok(x),
+        }
     }
 
-    /// Tokens [batch, proxies + class tokens + patches, width].
+    /// Tokens [batch, proxies + positions, width].
     fn embed(&mut self, others: &[&str]) -> Result<Value, ExportError> {
-        let Embedding::Patches(patches) = &self.spec.embedding;
-        let tokens = self.patches(patches)?;
-        // Zeros in front of the patches make room; one sum then places everything that is not a patch.
-        let tokens = self.graph.pad_front(tokens, 1, others.len() + self.spec.class_tokens)?;
-        let placed = self.constant("embeddings", &self.placed(others))?;
+        let features = self.graph.input("features", Shape::batched(&self.spec.input_shape()));
+        // Zeros in front make room; one sum then places everything that is the same for all samples.
+        let (tokens, placed) = match &self.spec.embedding {
+            Embedding::Patches(patches) => {
+                let tokens = self.patches(patches, features)?;
+                let room = others.len() + self.spec.class_tokens;
+                (self.graph.pad_front(tokens, 1, room)?, self.placed(others))
+            }
+            Embedding::Words(words) => {
+                self.mask = Some(self.mask(words, features, others.len())?);
+                let table = self.parameter("embeddings.word_embeddings.weight")?;
+                let tokens = self.graph.lookup(table, features)?;
+                (self.graph.pad_front(tokens, 1, others.len())?, self.placed_words(words, others))
+            }
+        };
+        let placed = self.constant("embeddings", &placed)?;
         Ok(self.graph.add(tokens, placed)?)
+    }
+
+    /// 0 where a token is attended to, much less where it is padding: [batch, 1, 1, proxies + words].
+    fn mask(&mut self, words: &WordEmbedding, ids: Value, proxies: usize) -> Result<Value, ExportError> {
+        let distance = self.graph.shift(ids, -(words.padding as f32))?;
+        let distance = self.graph.abs(distance);
+        let attended = self.graph.at_most(distance, 1.0)?;
+        let less = self.graph.shift(attended, -1.0)?;
+        let less = self.graph.scale(less, UNATTENDED)?;
+        let less = self.graph.reshape(less, Shape::batched(&[1, 1, words.tokens]))?;
+        Ok(self.graph.pad_front(less, 3, proxies)?)
+    }
+
+    /// Proxies, then the position and the segment of every word: [1, all tokens, width].
+    fn placed_words(&self, words: &WordEmbedding, others: &[&str]) -> Tensor {
+        let positions = (self.weight)("embeddings.position_embeddings.weight");
+        let types = (self.weight)("embeddings.token_type_embeddings.weight");
+        let places = positions.narrow(0, 0, words.tokens as i64) + types.get(0);
+        self.after_proxies(others, places.unsqueeze(0))
+    }
+
+    /// Proxies, then `tokens` [1, tokens, width].
+    fn after_proxies(&self, others: &[&str], tokens: Tensor) -> Tensor {
+        let proxies = others.iter().map(|other| (self.weight)(&format!("proxy.{other}")).view([1, 1, -1]));
+        Tensor::cat(&proxies.chain([tokens]).collect::<Vec<_>>(), 1)
     }
 
     /// Proxies, then class tokens and zeros with their positions: [1, all tokens, width].
@@ -106,14 +152,11 @@ impl Emitter<'_> {
         }
         let positions = (self.weight)("embeddings.position_embeddings");
         let patches = positions.size()[1] - classes.size()[1];
-        let embeddings = classes.constant_pad_nd([0, 0, 0, patches]) + positions;
-        let proxies = others.iter().map(|other| (self.weight)(&format!("proxy.{other}")).view([1, 1, -1]));
-        Tensor::cat(&proxies.chain([embeddings]).collect::<Vec<_>>(), 1)
+        self.after_proxies(others, classes.constant_pad_nd([0, 0, 0, patches]) + positions)
     }
 
     /// Patch tokens [batch, rows * columns, width].
-    fn patches(&mut self, patches: &PatchEmbedding) -> Result<Value, ExportError> {
-        let features = self.graph.input("features", Shape::batched(&self.spec.input_shape()));
+    fn patches(&mut self, patches: &PatchEmbedding, features: Value) -> Result<Value, ExportError> {
         let image = match patches.layout {
             Layout::Picture => features,
             Layout::Spectrogram => {
@@ -136,12 +179,32 @@ impl Emitter<'_> {
     /// The first `read` tokens after a block: [batch, tokens, width] gives [batch, read, width].
     fn block(&mut self, layer: usize, x: Value, read: usize) -> Result<Value, ExportError> {
         let prefix = layer_prefix(layer);
-        let normed = self.norm(&format!("{prefix}.layernorm_before"), x)?;
-        let mixed = self.attention(&prefix, normed, read)?;
-        let x = self.first(x, read)?;
-        let x = self.graph.add(x, mixed)?;
-        let normed = self.norm(&format!("{prefix}.layernorm_after"), x)?;
-        let hidden = self.linear(&format!("{prefix}.intermediate.dense"), normed)?;
+        let norms = ["layernorm_before", "layernorm_after"].map(|name| format!("{prefix}.{name}"));
+        match self.spec.norm {
+            Norm::Before => {
+                let normed = self.norm(&norms[0], x)?;
+                let mixed = self.attention(&prefix, normed, read)?;
+                let x = self.first(x, read)?;
+                let x = self.graph.add(x, mixed)?;
+                let normed = self.norm(&norms[1], x)?;
+                let hidden = self.transform(&prefix, normed)?;
+                Ok(self.graph.add(x, hidden)?)
+            }
+            Norm::After => {
+                let mixed = self.attention(&prefix, x, read)?;
+                let x = self.first(x, read)?;
+                let x = self.graph.add(x, mixed)?;
+                let x = self.norm(&norms[0], x)?;
+                let hidden = self.transform(&prefix, x)?;
+                let x = self.graph.add(x, hidden)?;
+                self.norm(&norms[1], x)
+            }
+        }
+    }
+
+    /// The hidden layer and its way back.
+    fn transform(&mut self, prefix: &str, x: Value) -> Result<Value, ExportError> {
+        let hidden = self.linear(&format!("{prefix}.intermediate.dense"), x)?;
         let hidden = match self.spec.activation {
             Activation::Gelu => self.graph.gelu(hidden),
             Activation::QuickGelu => {
@@ -150,8 +213,7 @@ impl Emitter<'_> {
                 self.graph.mul(hidden, gate)?
             }
         };
-        let hidden = self.linear(&format!("{prefix}.output.dense"), hidden)?;
-        Ok(self.graph.add(x, hidden)?)
+        self.linear(&format!("{prefix}.output.dense"), hidden)
     }
 
     /// Multi-head attention of the first `read` tokens to all of them.
@@ -166,7 +228,10 @@ impl Emitter<'_> {
         let query = self.split_heads(query, [0, 2, 1, 3])?;
         let key = self.split_heads(key, [0, 2, 3, 1])?;
         let value = self.split_heads(value, [0, 2, 1, 3])?;
-        let scores = self.graph.matmul(query, key)?;
+        let mut scores = self.graph.matmul(query, key)?;
+        if let Some(mask) = self.mask {
+            scores = self.graph.add(scores, mask)?;
+        }
         let shares = self.graph.softmax(scores);
         let mixed = self.graph.matmul(shares, value)?;
         let mixed = self.graph.transpose(mixed, &[0, 2, 1, 3])?;

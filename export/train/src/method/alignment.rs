@@ -23,7 +23,10 @@ pub enum AlignmentTarget {
 /// Shapes: `tokens` has one entry per modality; `present` `[batch, modalities]`, 1 or 0; result [].
 /// Source: equation 4 of the paper, which has two modalities and hence two pairs.
 pub fn alignment_loss(tokens: &[Tokens], present: &Tensor, target: AlignmentTarget) -> Tensor {
-    let pairs = (0..tokens.len()).flat_map(|a| (0..tokens.len()).map(move |b| (a, b)));
+    // A model without proxies has nothing to align.
+    let pairs = (0..tokens.len())
+        .filter(|a| !tokens[*a].proxies.is_empty())
+        .flat_map(|a| (0..tokens.len()).map(move |b| (a, b)));
     let losses = pairs.filter(|(a, b)| a != b).map(|(a, b)| {
         let both = present.select(1, a as i64) * present.select(1, b as i64);
         let aim = match target {

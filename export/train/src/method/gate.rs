@@ -9,16 +9,17 @@ use crate::encoder::transformer::Tokens;
 ///
 /// Shapes: `tokens` has one entry per modality; `available` `[batch, modalities]`, 1 or 0, at least one
 /// 1 in each row; result `[batch, width]`.
+/// Without proxies, what is missing adds nothing.
 /// Source: equation 5 of the paper, extended to any number of modalities by the mean.
 pub fn fuse(tokens: &[Tokens], available: &Tensor) -> Tensor {
-    let count = tokens.len() as i64;
+    let without_proxies = tokens.iter().all(|tokens| tokens.proxies.is_empty());
     let column = |modality: usize| available.narrow(1, modality as i64, 1);
     // Where `missing` is missing, all available modalities are others, so the divisor is their number.
     let present = available.sum_dim_intlist(1i64, true, None).clamp_min(1.0);
     let token = |missing: usize| {
         let here = column(missing);
         let own = &tokens[missing].cls * &here;
-        if count == 1 {
+        if without_proxies {
             return own;
         }
         let others = (0..tokens.len()).filter(|other| *other != missing);
@@ -59,6 +60,13 @@ mod tests {
     #[test]
     fn one_modality_is_its_class_token() {
         assert_eq!(fuse(&[tokens(&[5.0], &[])], &row(&[1.0])), row(&[5.0]));
+    }
+
+    #[test]
+    fn without_proxies_what_is_missing_adds_nothing() {
+        let both = [tokens(&[5.0], &[]), tokens(&[2.0], &[])];
+        assert_eq!(fuse(&both, &row(&[1.0, 1.0])), row(&[7.0]));
+        assert_eq!(fuse(&both, &row(&[0.0, 1.0])), row(&[2.0]));
     }
 
     #[test]

@@ -4,4 +4,5 @@ pub mod alignment;
 pub mod gate;
 pub mod modality_dropout;
 pub mod model;
+pub mod recipe;
 pub mod spec;

@@ -27,6 +27,20 @@ pub struct ModelSpec {
     pub width: usize,
     /// How the encoders are adapted.
     pub tune: Tune,
+    /// What stands for the class token of a missing modality.
+    #[serde(default)]
+    pub missing: Missing,
+}
+
+/// What stands for the class token of a missing modality.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// Proxy tokens, which the encoders of the others carry.
+    #[default]
+    Proxies,
+    /// Zeros; the encoders are as they were pretrained.
+    Zeros,
 }
 
 /// One modality: its input and its encoder.
@@ -119,8 +133,11 @@ impl ModelSpec {
         }
     }
 
-    /// Names of the modalities that encoder `index` has a proxy for: all others, in order.
+    /// Names of the modalities that encoder `index` has a proxy for: all others, in order, if any.
     pub fn proxies(&self, index: usize) -> Vec<&str> {
+        if self.missing == Missing::Zeros {
+            return Vec::new();
+        }
         let others = self.modalities.iter().enumerate().filter(|(other, _)| *other != index);
         others.map(|(_, modality)| modality.info.name.as_str()).collect()
     }

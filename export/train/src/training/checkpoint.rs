@@ -3,7 +3,7 @@
 //! ```text
 //! model.json             ModelSpec
 //! model.safetensors      weights, names as in method/spec.rs
-//! training.json          Training: settings and progress
+//! training.json          Training: settings and progress; not in an untrained one
 //! calibration.json       Calibration; in `best` only
 //! optimizer.safetensors  moments; in `last` only
 //! ```
@@ -136,6 +136,11 @@ pub fn open_model(dir: &Path, device: Device) -> Result<Model, CheckpointError> 
     Ok(model)
 }
 
+/// Reads `training.json` of the checkpoint in `dir`; `None` where it has none, as an untrained one.
+pub fn find_training(dir: &Path) -> Result<Option<Training>, CheckpointError> {
+    if dir.join(TRAINING).exists() { open_training(dir).map(Some) } else { Ok(None) }
+}
+
 /// Reads `training.json` of the checkpoint in `dir`.
 pub fn open_training(dir: &Path) -> Result<Training, CheckpointError> {
     read_json(&dir.join(TRAINING))
@@ -177,6 +182,14 @@ pub fn save(dir: &Path, model: &Model, training: &Training, extra: Extra<'_>) ->
             Extra::Calibration(calibration) => write_json(&dir.join(CALIBRATION), calibration),
             Extra::Nothing => Ok(()),
         }
+    })
+}
+
+/// Writes the checkpoint of a model that nothing was learned by yet.
+pub fn save_untrained(dir: &Path, model: &Model) -> Result<(), CheckpointError> {
+    replace(dir, |dir| {
+        write_json(&dir.join(MODEL), model.spec())?;
+        Ok(weights::save(&dir.join(WEIGHTS), model.weights())?)
     })
 }
 

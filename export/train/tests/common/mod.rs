@@ -11,7 +11,7 @@ use cmpt_train::data::error::DataError;
 use cmpt_train::encoder::spec::{EncoderSpec, Size};
 use cmpt_train::method::alignment::AlignmentTarget;
 use cmpt_train::method::modality_dropout::{Drawing, PatternRate};
-use cmpt_train::method::spec::{ModalitySpec, ModelSpec, Tune};
+use cmpt_train::method::spec::{Missing, ModalitySpec, ModelSpec, Tune};
 use cmpt_train::training::schedule::Warmup;
 use cmpt_train::training::settings::Settings;
 use fastrand::Rng;
@@ -60,6 +60,7 @@ impl Stripes {
             modalities: self.modalities.iter().enumerate().map(modality).collect(),
             width: 16,
             tune,
+            missing: Missing::Proxies,
         }
     }
 }
