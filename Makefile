@@ -9,6 +9,7 @@ SHELL := /bin/bash
 TORCH       := 2.11.0
 ONNXRUNTIME := 1.31.1
 ONNX        := 1.23.2
+TRANSFORMERS := 4.57.6
 CARGO_DENY  := 0.20.2
 MNIST       := 1.1.0
 NODE        := 24.19.0
@@ -23,6 +24,7 @@ CARGO  := cargo
 onnxruntime := .onnxruntime/.onnxruntime-$(ONNXRUNTIME)
 libtorch    := .libtorch/.torch-$(TORCH)
 check_venv  := .venv-check/.onnx-$(ONNX)
+parity      := .venv-parity/.transformers-$(TRANSFORMERS)-torch-$(TORCH)
 cargo_deny  := .tools/.cargo-deny-$(CARGO_DENY)
 mnist       := .cache/mnist-$(MNIST)/.unpacked
 
@@ -37,7 +39,7 @@ apt_train := dataset-fashion-mnist espeak-ng flite festival \
   festvox-ca-ona-hts festvox-czech-dita festvox-czech-krb festvox-czech-machac festvox-czech-ph \
   festvox-italp16k festvox-itapc16k festvox-ru festvox-suopuhe-lj festvox-suopuhe-mv
 
-.PHONY: help setup setup-test setup-train build demo soak bench live-unit lint test
+.PHONY: help setup setup-test setup-train build demo soak bench live-unit parity-full lint test
 .PHONY: packages packages-test packages-train fmt clippy doc deny scripts unit features unit-file bundle
 
 help: ## what can be made
@@ -46,7 +48,7 @@ help: ## what can be made
 # --- setup -----------------------------------------------------------------------------------------
 
 setup: packages $(onnxruntime) $(mnist) ## install what the daemon and the demo need
-setup-test: setup packages-test $(libtorch) $(check_venv) $(cargo_deny) ## and what the tests need: libtorch, linters
+setup-test: setup packages-test $(libtorch) $(check_venv) $(parity) $(cargo_deny) ## and what the tests need: libtorch, linters
 
 setup-train: packages-train $(libtorch) ## and what the released model was trained with
 
@@ -81,6 +83,22 @@ $(check_venv): | packages-test
 	$(PYTHON) -m venv .venv-check
 	.venv-check/bin/python -m pip install --quiet --disable-pip-version-check onnx==$(ONNX)
 	touch $@
+
+# The other side of the parity tests: transformers on the torch of .libtorch, small reference encoders.
+parity_sources := $(addprefix export/train/tests/parity/,requirements.txt cuda_stubs.py reference.py)
+parity_python  := LD_LIBRARY_PATH=.venv-parity/stubs PYTHONPATH=.libtorch HF_HUB_OFFLINE=1 .venv-parity/bin/python
+
+$(parity): $(parity_sources) $(libtorch) | packages-test
+	rm -rf .venv-parity
+	$(PYTHON) -m venv .venv-parity
+	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r export/train/tests/parity/requirements.txt
+	$(PYTHON) export/train/tests/parity/cuda_stubs.py .libtorch/torch/lib .venv-parity/stubs
+	$(parity_python) export/train/tests/parity/reference.py .venv-parity/reference
+	touch $@
+
+parity-full: setup-test ## the parity tests at full size: 12 blocks, 1.3 GB of random weights
+	$(parity_python) export/train/tests/parity/reference.py .venv-parity/reference-full 12
+	CMPT_PARITY=$(abspath .venv-parity/reference-full) $(CARGO) test $(everything) --test hf_parity -- --nocapture
 
 # Unoptimised: it runs for a second, and builds in one instead of five minutes.
 $(cargo_deny): | packages
