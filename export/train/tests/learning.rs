@@ -2,8 +2,6 @@
 //!
 //! The one test of its program: libtorch has one random generator, and another test would draw from it too.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
-
 mod common;
 
 use cmpt_core::modality::ModalitySet;

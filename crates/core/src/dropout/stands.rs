@@ -15,7 +15,8 @@ const TIMES_UNPROVEN: u32 = 30;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stands {
     changed: bool,
-    /// Those longer than half the time to trip.
+    /// Those longer than three quarters of the time to trip: shorter ones were never near it, and must
+    /// not make a freeze late.
     long: VecDeque<Duration>,
 }
 
@@ -23,7 +24,7 @@ impl Stands {
     /// A picture that stood for `lasted` has changed while nothing was wrong.
     pub(super) fn learn(&mut self, lasted: Duration, after: Duration) {
         self.changed = true;
-        if lasted > after / 2 {
+        if lasted > after * 3 / 4 {
             if self.long.len() == REMEMBERED {
                 self.long.pop_front();
             }
@@ -50,8 +51,10 @@ mod tests {
         let seconds = Duration::from_secs;
         let mut stands = Stands::default();
         assert_eq!(stands.allowed(seconds(2)), seconds(60));
-        stands.learn(seconds(1), seconds(2));
-        assert_eq!(stands.allowed(seconds(2)), seconds(2), "digits that change every second");
+        for lasted in [1000, 1100, 1200] {
+            stands.learn(Duration::from_millis(lasted), seconds(2));
+        }
+        assert_eq!(stands.allowed(seconds(2)), seconds(2), "digits that change about every second");
         stands.learn(seconds(8), seconds(2));
         stands.learn(seconds(5), seconds(2));
         assert_eq!(stands.allowed(seconds(2)), seconds(32), "slides");
