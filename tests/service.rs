@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use avdigits::clip::{self, Quality, Tracks};
-use avdigits::programme::{self, Second};
+use avdigits::programme::Second;
 use cmpt_bundle::{Manifest, testing};
 use tempfile::TempDir;
 
@@ -78,12 +78,7 @@ impl Drop for Service {
 }
 
 fn clip(folder: &Path) {
-    let second = |digit: u8| {
-        let picture: Vec<u8> = (0..28 * 28u32).map(|n| (n * 7 + u32::from(digit) * 31) as u8).collect();
-        let sound = (0..16_000).map(|n| 0.5 * (n as f32 * 0.08).sin()).collect();
-        Second { digit, frame: programme::frame(&picture), sound }
-    };
-    let seconds: Vec<Second> = (0..3).map(second).collect();
+    let seconds: Vec<Second> = (0..3).map(Second::made_up).collect();
     clip::write(&folder.join("clip.mkv"), &seconds, Quality::Lossless, Tracks::Both).unwrap();
 }
 

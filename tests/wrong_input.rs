@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use avdigits::clip::{self, Quality, Tracks};
-use avdigits::programme::{self, Second};
+use avdigits::programme::Second;
 use cmpt_bundle::testing;
 use tempfile::TempDir;
 
@@ -53,12 +53,8 @@ impl Site {
 
     fn clip(&self, tracks: Tracks) -> PathBuf {
         let path = self.path("clip.mkv");
-        let second = |digit: u8| {
-            let picture: Vec<u8> = (0..28 * 28u32).map(|n| (n * 7 + u32::from(digit) * 31) as u8).collect();
-            let sound = (0..16_000).map(|n| 0.5 * (n as f32 * 0.08).sin()).collect();
-            Second { digit, frame: programme::frame(&picture), sound }
-        };
-        clip::write(&path, &(0..2).map(second).collect::<Vec<_>>(), Quality::Lossless, tracks).unwrap();
+        clip::write(&path, &(0..2).map(Second::made_up).collect::<Vec<_>>(), Quality::Lossless, tracks)
+            .unwrap();
         path
     }
 

@@ -26,6 +26,17 @@ pub struct Second {
     pub sound: Vec<f32>,
 }
 
+impl Second {
+    /// One that is made up, for tests that need a clip and no digits: a pattern of its own for each
+    /// `digit`, and a tone.
+    pub fn made_up(digit: u8) -> Self {
+        let side = u32::try_from(EDGE).unwrap_or(u32::MAX);
+        let picture: Vec<u8> = (0..side * side).map(|n| (n * 7 + u32::from(digit) * 31) as u8).collect();
+        let sound = (0..RATE_HZ).map(|n| 0.5 * (n as f32 * 0.08).sin()).collect();
+        Self { digit, frame: frame(&picture), sound }
+    }
+}
+
 /// How a programme is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Draw {
