@@ -17,6 +17,11 @@ pub trait Dataset: Send + Sync {
     /// How many samples one epoch of a split has.
     fn samples(&self, split: Split) -> usize;
 
+    /// Whether a number of [`Batch::samples`] means the same recordings in every epoch.
+    fn is_stable(&self, _split: Split) -> bool {
+        true
+    }
+
     /// One pass over a split, prepared ahead on a worker thread behind a bounded channel. Equal
     /// requests give equal batches. The last batch may be smaller.
     fn batches(&self, request: BatchRequest) -> Result<Batches, DataError>;
@@ -70,6 +75,8 @@ pub struct BatchRequest {
 /// Some samples. Vectors over modalities are in the order of [`Dataset::modalities`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
+    /// For each sample its number within the split, from 0, whatever the order of the epoch.
+    pub samples: Vec<usize>,
     /// Per modality, the features of all samples, row-major, zeros where a sample lacks it. Sound is
     /// [steps, mels], a picture [channels, height, width].
     pub features: Vec<Vec<f32>>,

@@ -11,6 +11,7 @@ use fastrand::Rng;
 use super::batch::{Batch, BatchRequest, Batches, Dataset, ModalityInfo, Split};
 use super::error::DataError;
 use super::picture::{Grey, PictureLoader};
+use super::seed;
 use super::sound::SoundLoader;
 use super::store::{Array, Entry, Store};
 
@@ -20,12 +21,22 @@ const READY_BATCHES: usize = 4;
 /// A prepared dataset, or some of its modalities.
 ///
 /// Training draws classes evenly, and for each sample one entry of its class per modality by weight:
-/// pairs are class-level, and new every epoch. The other splits pair entries in order, as often as it
-/// takes for each entry to come at least once.
+/// pairs are class-level, and new every epoch unless they are fixed. The other splits pair entries in
+/// order, as often as it takes for each entry to come at least once.
 #[derive(Clone, Debug)]
 pub struct PreparedDataset {
     modalities: Vec<ModalityInfo>,
     inner: Arc<Inner>,
+    pairing: Pairing,
+}
+
+/// How long class-level pairs of the training split last.
+#[derive(Clone, Debug)]
+enum Pairing {
+    /// An epoch.
+    Epoch,
+    /// The dataset's life: the entry of each sample, by modality in use, class and number within the class.
+    Fixed(Arc<Vec<Vec<Vec<Option<usize>>>>>),
 }
 
 impl PreparedDataset {
@@ -52,6 +63,27 @@ impl PreparedDataset {
         Self::select(Arc::clone(&self.inner.store), selected)
     }
 
+    /// The same data with the pairs of the training split drawn once, so that its samples are the same in
+    /// every epoch (augmentation is not).
+    ///
+    /// An entry comes as often as its weight has it, rounded up or down: where there are no more samples
+    /// than entries of equal weight, none comes twice.
+    pub fn with_fixed_pairs(&self, seed: u64) -> Self {
+        let samples = self.samples(Split::Train);
+        let classes = self.labels().len();
+        let pools = self.inner.pools(Split::Train).iter().enumerate();
+        let fixed = pools.map(|(modality, pools)| {
+            let of_class = |(class, pool): (usize, &Pool)| {
+                let count = (samples + classes - 1 - class) / classes;
+                let mut rng = Rng::with_seed(seed::mix(&[seed, modality as u64, class as u64]));
+                pool.spread(count, &mut rng)
+            };
+            pools.iter().enumerate().map(of_class).collect()
+        });
+        let pairing = Pairing::Fixed(Arc::new(fixed.collect()));
+        Self { pairing, ..self.clone() }
+    }
+
     /// What the data are, in words.
     pub fn description(&self) -> &str {
         &self.inner.store.header.description
@@ -72,7 +104,8 @@ impl PreparedDataset {
         }
         // Fails here rather than on the worker.
         modalities.iter().try_for_each(|modality| Loader::new(modality).map(drop))?;
-        Ok(Self { inner: Arc::new(Inner { store, selected, pools }), modalities })
+        let inner = Arc::new(Inner { store, selected, pools });
+        Ok(Self { inner, modalities, pairing: Pairing::Epoch })
     }
 }
 
@@ -92,16 +125,21 @@ impl Dataset for PreparedDataset {
         }
     }
 
+    fn is_stable(&self, split: Split) -> bool {
+        split != Split::Train || matches!(self.pairing, Pairing::Fixed(_))
+    }
+
     fn batches(&self, request: BatchRequest) -> Result<Batches, DataError> {
         let loaders = self.modalities.iter().map(Loader::new).collect::<Result<Vec<_>, _>>()?;
-        let mut worker = Worker { inner: Arc::clone(&self.inner), loaders, request };
-        let classes = self.inner.classes(&request);
+        let (inner, pairing) = (Arc::clone(&self.inner), self.pairing.clone());
+        let mut worker = Worker { inner, pairing, loaders, request };
+        let order = self.inner.order(&request);
         let (sender, receiver) = sync_channel(READY_BATCHES);
         let work = move || {
             let size = request.batch_size.max(1);
-            for (number, classes) in classes.chunks(size).enumerate().skip(request.skip) {
+            for (number, places) in order.chunks(size).enumerate().skip(request.skip) {
                 // The reader hung up: nobody wants the rest.
-                if sender.send(Ok(worker.batch(number * size, classes))).is_err() {
+                if sender.send(Ok(worker.batch(number * size, places))).is_err() {
                     return;
                 }
             }
@@ -131,18 +169,28 @@ impl Inner {
         self.pools(split).iter().map(|pools| pools[class].entries.len()).max().unwrap_or(0)
     }
 
-    /// For each sample of the split its class, and its number within the class.
-    fn classes(&self, request: &BatchRequest) -> Vec<(usize, usize)> {
+    /// The samples of the split in the order of the epoch.
+    fn order(&self, request: &BatchRequest) -> Vec<Place> {
         let count = self.store.header.labels.len();
         if request.split != Split::Train {
-            let class = |class| (0..self.longest(request.split, class)).map(move |number| (class, number));
-            return (0..count).flat_map(class).collect();
+            let of_class = |class| (0..self.longest(request.split, class)).map(move |number| (class, number));
+            let places = (0..count).flat_map(of_class).enumerate();
+            return places.map(|(sample, (class, number))| Place { sample, class, number }).collect();
         }
         let samples = self.store.header.epoch_samples;
-        let mut classes: Vec<_> = (0..samples).map(|index| (index % count, index / count)).collect();
-        Rng::with_seed(seed(request, samples)).shuffle(&mut classes);
-        classes
+        let place = |sample| Place { sample, class: sample % count, number: sample / count };
+        let mut places: Vec<Place> = (0..samples).map(place).collect();
+        Rng::with_seed(seed_of(request, samples)).shuffle(&mut places);
+        places
     }
+}
+
+/// A sample of a split: its number, its class, and its number within the class.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    sample: usize,
+    class: usize,
+    number: usize,
 }
 
 /// Entries of one split, modality and class.
@@ -171,31 +219,47 @@ impl Pool {
     }
 
     fn draw(&self, rng: &mut Rng) -> Option<usize> {
-        let point = rng.f32() * self.cumulative.last()?;
+        self.at(rng.f32())
+    }
+
+    /// The entry at a share of the whole weight.
+    fn at(&self, share: f32) -> Option<usize> {
+        let point = share * self.cumulative.last()?;
         let index = self.cumulative.partition_point(|&sum| sum <= point);
         self.entries.get(index).or(self.entries.last()).copied()
+    }
+
+    /// Entries for `count` samples in random order, spread evenly over the weight (systematic sampling).
+    fn spread(&self, count: usize, rng: &mut Rng) -> Vec<Option<usize>> {
+        let offset = rng.f32();
+        let mut entries: Vec<_> =
+            (0..count).map(|number| self.at((number as f32 + offset) / count as f32)).collect();
+        rng.shuffle(&mut entries);
+        entries
     }
 }
 
 /// Makes the batches of one request.
 struct Worker {
     inner: Arc<Inner>,
+    pairing: Pairing,
     loaders: Vec<Loader>,
     request: BatchRequest,
 }
 
 impl Worker {
-    fn batch(&mut self, first: usize, classes: &[(usize, usize)]) -> Batch {
+    fn batch(&mut self, first: usize, places: &[Place]) -> Batch {
         let mut batch = Batch {
+            samples: places.iter().map(|place| place.sample).collect(),
             features: vec![Vec::new(); self.loaders.len()],
             shapes: self.loaders.iter().map(Loader::shape).collect(),
             present: vec![Vec::new(); self.loaders.len()],
-            targets: classes.iter().map(|&(class, _)| class as i64).collect(),
+            targets: places.iter().map(|place| place.class as i64).collect(),
         };
-        for (index, &(class, number)) in classes.iter().enumerate() {
-            let mut rng = Rng::with_seed(seed(&self.request, first + index));
+        for (index, place) in places.iter().enumerate() {
+            let mut rng = Rng::with_seed(seed_of(&self.request, first + index));
             for modality in 0..self.loaders.len() {
-                let features = self.sample(modality, class, number, &mut rng);
+                let features = self.sample(modality, *place, &mut rng);
                 batch.present[modality].push(features.is_some());
                 let zeros = || vec![0.0; batch.shapes[modality].iter().product()];
                 batch.features[modality].extend(features.unwrap_or_else(zeros));
@@ -205,13 +269,14 @@ impl Worker {
     }
 
     /// Features of one modality of a sample, `None` where the split has none of the class.
-    fn sample(&mut self, modality: usize, class: usize, number: usize, rng: &mut Rng) -> Option<Vec<f32>> {
+    fn sample(&mut self, modality: usize, place: Place, rng: &mut Rng) -> Option<Vec<f32>> {
+        let Place { class, number, .. } = place;
         let pool = &self.inner.pools(self.request.split)[modality][class];
         let train = self.request.split == Split::Train;
-        let chosen = if train {
-            pool.draw(rng)?
-        } else {
-            *pool.entries.get(number.checked_rem(pool.entries.len())?)?
+        let chosen = match &self.pairing {
+            _ if !train => *pool.entries.get(number.checked_rem(pool.entries.len())?)?,
+            Pairing::Epoch => pool.draw(rng)?,
+            Pairing::Fixed(entries) => entries[modality][class][number]?,
         };
         let store = &self.inner.store;
         let array = &store.arrays[self.inner.selected[modality]];
@@ -270,15 +335,8 @@ impl Loader {
 }
 
 /// Seed of one sample of a request.
-fn seed(request: &BatchRequest, index: usize) -> u64 {
-    let parts = [request.seed, request.split as u64, request.epoch as u64, index as u64];
-    // Finalizer of SplitMix64, so that neighbouring numbers give unrelated seeds.
-    parts.into_iter().fold(0x9e37_79b9_7f4a_7c15, |state: u64, part| {
-        let mixed = (state ^ part).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    })
+fn seed_of(request: &BatchRequest, index: usize) -> u64 {
+    seed::mix(&[request.seed, request.split as u64, request.epoch as u64, index as u64])
 }
 
 /// Batches that a worker makes ahead.
@@ -381,6 +439,43 @@ mod tests {
         // One sound a class, repeated beside the three pictures.
         let sounds: Vec<&[f32]> = batches[0].features[0].chunks(98 * 64).collect();
         assert!(sounds[0] == sounds[2] && sounds[0] != sounds[3]);
+    }
+
+    #[test]
+    fn numbers_of_samples_last_and_fixed_pairs_with_them() {
+        let by_number = |dataset: &PreparedDataset, epoch| {
+            let request = BatchRequest { epoch, ..request(Split::Train) };
+            let numbers = dataset.batches(request).unwrap().flat_map(|batch| batch.unwrap().samples);
+            let mut numbers: Vec<usize> = numbers.collect();
+            numbers.sort();
+            numbers
+        };
+        let fixed = dataset().with_fixed_pairs(5);
+        assert_eq!(by_number(&fixed, 0), (0..10).collect::<Vec<_>>());
+        assert_eq!(by_number(&fixed, 1), by_number(&dataset(), 0));
+        assert!(fixed.is_stable(Split::Train) && !dataset().is_stable(Split::Train));
+        assert!(dataset().is_stable(Split::Validation));
+    }
+
+    #[test]
+    fn fixed_pairs_use_every_entry_as_often_as_its_weight_has_it() {
+        let Pairing::Fixed(entries) = dataset().with_fixed_pairs(5).pairing else {
+            panic!("pairs are fixed")
+        };
+        let Pairing::Fixed(others) = dataset().with_fixed_pairs(6).pairing else { panic!("pairs are fixed") };
+        assert_ne!(entries, others);
+        for (modality, kinds) in [(0, 2), (1, 3)] {
+            // Five samples a class, of two sounds and of three pictures.
+            for of_class in &entries[modality] {
+                let mut counts = std::collections::BTreeMap::new();
+                of_class.iter().for_each(|entry| *counts.entry(entry.unwrap()).or_insert(0) += 1);
+                assert_eq!((of_class.len(), counts.len()), (5, kinds));
+                assert!(
+                    counts.values().all(|count| (5 / kinds..=5 / kinds + 1).contains(count)),
+                    "{counts:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -78,6 +78,10 @@ impl Dataset for Stripes {
         if split == Split::Train { self.samples } else { self.samples / 2 }
     }
 
+    fn is_stable(&self, _split: Split) -> bool {
+        false
+    }
+
     fn batches(&self, request: BatchRequest) -> Result<Batches, DataError> {
         let (samples, modalities) = (self.samples(request.split), self.modalities.len());
         let interrupt = self.interrupt.clone().filter(|_| request.split == Split::Train);
@@ -88,7 +92,8 @@ impl Dataset for Stripes {
             let first = index * request.batch_size;
             let count = request.batch_size.min(samples - first);
             let seed = request.seed * 1_000_003 + (request.epoch * 1009 + index * 7) as u64;
-            Ok(stripes(Rng::with_seed(seed), modalities, count))
+            let samples = (first..first + count).collect();
+            Ok(Batch { samples, ..stripes(Rng::with_seed(seed), modalities, count) })
         };
         let batches = samples.div_ceil(request.batch_size);
         Ok(Box::new((request.skip..batches).map(batch)))
@@ -108,6 +113,7 @@ fn stripes(mut rng: Rng, modalities: usize, count: usize) -> Batch {
         shapes: vec![vec![1, EDGE, EDGE]; modalities],
         present: vec![vec![true; count]; modalities],
         targets: targets.into_iter().map(|class| class as i64).collect(),
+        ..Batch::default()
     }
 }
 

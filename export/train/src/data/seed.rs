@@ -1,0 +1,13 @@
+//! Seeds out of numbers.
+
+/// One seed out of several numbers: neighbouring numbers give unrelated seeds.
+///
+/// Source: the finalizer of SplitMix64 (Steele et al. 2014).
+pub fn mix(parts: &[u64]) -> u64 {
+    parts.iter().fold(0x9e37_79b9_7f4a_7c15, |state: u64, part| {
+        let mixed = (state ^ part).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    })
+}
