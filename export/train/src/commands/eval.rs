@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use cmpt_bundle::manifest::Pattern;
+use cmpt_bundle::manifest::{Pattern, Task};
 use cmpt_core::modality::{ModalityId, ModalitySet};
 use serde::Serialize;
 use tch::Device;
@@ -14,10 +14,11 @@ use super::UsageError;
 use crate::data::batch::{Dataset, Split};
 use crate::data::dataset::PreparedDataset;
 use crate::evaluation::evaluate::{self, Evaluation, Predictions};
+use crate::evaluation::f1::F1;
 use crate::exit_code::ExitCode;
 use crate::training::checkpoint;
 
-/// Measure a checkpoint: accuracy, overall and per class, and calibration, for each pattern
+/// Measure a checkpoint: accuracy or F1, overall and per class, and calibration, for each pattern
 #[derive(Args, Clone, Debug)]
 pub struct EvalArgs {
     /// Checkpoint, such as `runs/fit/best`
@@ -64,6 +65,9 @@ struct Report {
     /// One matrix a pattern, where asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     confusion: Vec<Vec<Vec<usize>>>,
+    /// One a pattern, where samples have any number of labels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    f1: Vec<F1>,
 }
 
 /// Runs the command. Temperatures are the checkpoint's, where it has them, else 1.
@@ -75,6 +79,10 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
         tch::set_num_threads(threads);
     }
     let model = checkpoint::open_model(&args.model, Device::Cpu)?;
+    let task = model.spec().task;
+    if args.confusion && task == Task::Multilabel {
+        return Err(UsageError::new("--confusion", "samples have any number of labels, expected one").into());
+    }
     let names: Vec<String> =
         model.spec().modalities.iter().map(|modality| modality.info.name.clone()).collect();
     let dataset = PreparedDataset::open(&args.data)?.with_modalities(&names)?;
@@ -100,10 +108,15 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     let patterns: Vec<Pattern> = predictions.iter().map(measure).collect();
     let report = Report {
         split,
-        mean: evaluate::mean_accuracy(&patterns),
+        mean: evaluate::mean_metric(&patterns),
         labels: dataset.labels().to_vec(),
         patterns,
         confusion: predictions.iter().filter(|_| args.confusion).map(evaluate::confusion).collect(),
+        f1: predictions
+            .iter()
+            .filter(|_| task == Task::Multilabel)
+            .map(|predictions| F1::of(&predictions.logits, &predictions.targets))
+            .collect(),
     };
     let mut stdout = io::stdout().lock();
     serde_json::to_writer_pretty(&mut stdout, &report).map_err(io::Error::from).context("write to stdout")?;

@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use cmpt_bundle::manifest::Task;
 use tch::Device;
 
 use super::UsageError;
@@ -15,7 +14,7 @@ use crate::data::batch::{Dataset, ModalityInfo};
 use crate::data::dataset::PreparedDataset;
 use crate::exit_code::ExitCode;
 use crate::method::model::Model;
-use crate::method::spec::{Lora, Missing, ModalitySpec, ModelSpec, Tune};
+use crate::method::spec::{Lora, ModalitySpec, ModelSpec, Tune};
 use crate::training::checkpoint;
 
 /// Train proxies, adapters and head on top of pretrained encoders
@@ -104,12 +103,12 @@ fn describe(args: &FitArgs, dataset: &dyn Dataset) -> anyhow::Result<ModelSpec> 
     }
     let modalities: Vec<_> = known.iter().map(|info| args.modality(info)).collect::<Result<_, _>>()?;
     let spec = ModelSpec {
-        task: Task::Multiclass,
+        task: dataset.task(),
         labels: dataset.labels().to_vec(),
         width: args.fusion_width.unwrap_or(modalities[0].encoder.width),
         modalities,
         tune: args.tune(),
-        missing: Missing::Proxies,
+        missing: args.method.method.missing(),
     };
     spec.validate().context("describe the model")?;
     Ok(spec)

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use cmpt_bundle::manifest::{FrontEnd, Task};
+use cmpt_bundle::manifest::FrontEnd;
 use tch::Device;
 
 use super::UsageError;
@@ -122,7 +122,7 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<ExitCode> {
     let info = dataset.modalities()[0].clone();
     let encoder = args.architecture.encoder(&info)?;
     let spec = ModelSpec {
-        task: Task::Multiclass,
+        task: dataset.task(),
         labels: dataset.labels().to_vec(),
         width: encoder.width,
         modalities: vec![ModalitySpec { info, encoder }],

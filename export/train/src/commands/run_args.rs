@@ -5,16 +5,16 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Args;
-use cmpt_core::modality::ModalityId;
-use cmpt_core::modality::ModalitySet;
+use clap::{Args, ValueEnum};
 
 use super::UsageError;
 use crate::data::batch::Dataset;
 use crate::exit_code::ExitCode;
+use crate::method::ablation::Method;
 use crate::method::alignment::AlignmentTarget;
 use crate::method::modality_dropout::{Drawing, PatternRate};
 use crate::method::model::Model;
+use crate::method::spec::Missing;
 use crate::training::schedule::Warmup;
 use crate::training::settings::Settings;
 use crate::training::stop::{Stop, Stopped};
@@ -73,15 +73,18 @@ pub struct RunArgs {
 /// Arguments of the cross-modal method.
 #[derive(Args, Clone, Debug)]
 pub struct MethodArgs {
-    /// Weight of the alignment loss, lambda of equation 7
-    #[arg(long, visible_alias = "lambda", default_value_t = 0.20)]
-    pub alignment_weight: f64,
-    /// Whether the alignment loss moves the class tokens
+    /// The method, or an ablation of it
     #[arg(long, value_enum, default_value_t)]
-    pub alignment_target: AlignmentTarget,
-    /// How often modality dropout draws a pattern
-    #[arg(long, value_enum, default_value_t)]
-    pub modality_dropout: Drawing,
+    pub method: Method,
+    /// Weight of the alignment loss, lambda of equation 7 [default: 0.2]
+    #[arg(long, visible_alias = "lambda")]
+    pub alignment_weight: Option<f64>,
+    /// Whether the alignment loss moves the class tokens [default: moves]
+    #[arg(long, value_enum)]
+    pub alignment_target: Option<AlignmentTarget>,
+    /// How often modality dropout draws a pattern [default: batch]
+    #[arg(long, value_enum)]
+    pub modality_dropout: Option<Drawing>,
     /// Share of an availability pattern, such as `audio+video=2`; once given, patterns that are not
     /// named have none [default: the same for all]
     #[arg(long, value_name = "PATTERN=SHARE")]
@@ -109,10 +112,36 @@ impl FromStr for NamedRate {
 }
 
 impl MethodArgs {
+    /// Refuses options of what the method leaves out.
+    fn validate(&self) -> Result<(), UsageError> {
+        let refuse = |argument: &str, lacks: &str| {
+            let method = self.method.to_possible_value().expect("no method is hidden");
+            let reason = format!("`--method {}` {lacks}", method.get_name());
+            Err(UsageError::new(argument, reason))
+        };
+        if !self.method.drops() {
+            if self.modality_dropout.is_some() {
+                return refuse("--modality-dropout", "drops nothing");
+            }
+            if !self.pattern_rate.is_empty() {
+                return refuse("--pattern-rate", "drops nothing");
+            }
+        }
+        if self.method.missing() == Missing::Zeros {
+            if self.alignment_weight.is_some() {
+                return refuse("--alignment-weight", "has no proxies to align");
+            }
+            if self.alignment_target.is_some() {
+                return refuse("--alignment-target", "has no proxies to align");
+            }
+        }
+        Ok(())
+    }
+
     /// The shares of the patterns of `modalities`.
     fn pattern_rates(&self, modalities: &[&str]) -> Result<Vec<PatternRate>, UsageError> {
         if self.pattern_rate.is_empty() {
-            return Ok(equal_rates(modalities.len()));
+            return Ok(self.method.pattern_rates(modalities.len()));
         }
         let rate = |named: &NamedRate| {
             if let Some(unknown) = named.available.iter().find(|name| !modalities.contains(&name.as_str())) {
@@ -126,21 +155,18 @@ impl MethodArgs {
     }
 }
 
-/// The same share for each of the patterns of `count` modalities.
-fn equal_rates(count: usize) -> Vec<PatternRate> {
-    let available = |pattern: ModalitySet| (0..count).map(|id| pattern.contains(ModalityId(id))).collect();
-    ModalitySet::patterns(count)
-        .map(|pattern| PatternRate { available: available(pattern), rate: 1.0 })
-        .collect()
-}
-
 impl RunArgs {
     /// The settings of a run on `modalities`; without `method`, of a single modality.
     pub fn settings(&self, modalities: &[&str], method: Option<&MethodArgs>) -> Result<Settings, UsageError> {
         let pattern_rates = match method {
-            Some(method) => method.pattern_rates(modalities)?,
-            None => equal_rates(modalities.len()),
+            Some(method) => {
+                method.validate()?;
+                method.pattern_rates(modalities)?
+            }
+            None => Method::Baseline.pattern_rates(modalities.len()),
         };
+        let alignment_weight =
+            |method: &MethodArgs| method.alignment_weight.unwrap_or(method.method.alignment_weight());
         let settings = Settings {
             seed: self.seed,
             epochs: self.epochs,
@@ -152,9 +178,9 @@ impl RunArgs {
             weight_decay: self.weight_decay,
             clip_norm: self.clip_norm,
             label_smoothing: self.label_smoothing,
-            alignment_weight: method.map_or(0.0, |method| method.alignment_weight),
-            alignment_target: method.map(|method| method.alignment_target).unwrap_or_default(),
-            drawing: method.map(|method| method.modality_dropout).unwrap_or_default(),
+            alignment_weight: method.map_or(0.0, alignment_weight),
+            alignment_target: method.and_then(|method| method.alignment_target).unwrap_or_default(),
+            drawing: method.and_then(|method| method.modality_dropout).unwrap_or_default(),
             pattern_rates,
         };
         let wrong = |error: crate::training::settings::SettingsError| {
@@ -209,9 +235,10 @@ mod tests {
 
     fn method(rates: &[&str]) -> MethodArgs {
         MethodArgs {
-            alignment_weight: 0.2,
-            alignment_target: AlignmentTarget::Moves,
-            modality_dropout: Drawing::Batch,
+            method: Method::Cmpt,
+            alignment_weight: None,
+            alignment_target: None,
+            modality_dropout: None,
             pattern_rate: rates.iter().map(|rate| rate.parse().unwrap()).collect(),
         }
     }
@@ -226,6 +253,33 @@ mod tests {
         let told = method(&["audio+video=2", "video=0.5"]).pattern_rates(&names).unwrap();
         let expected = [(vec![true, true], 2.0), (vec![false, true], 0.5)];
         assert_eq!(told, expected.map(|(available, rate)| PatternRate { available, rate }));
+    }
+
+    #[test]
+    fn ablations_refuse_options_of_what_they_leave_out() {
+        let refusal = |args: MethodArgs| args.validate().unwrap_err().to_string();
+        let given = |method| MethodArgs { method, ..self::method(&[]) };
+        assert_eq!(
+            refusal(MethodArgs { modality_dropout: Some(Drawing::Sample), ..given(Method::Baseline) }),
+            "use --modality-dropout: `--method baseline` drops nothing"
+        );
+        let rates = self::method(&["audio=1"]).pattern_rate;
+        assert_eq!(
+            refusal(MethodArgs { pattern_rate: rates, ..given(Method::Baseline) }),
+            "use --pattern-rate: `--method baseline` drops nothing"
+        );
+        for method in [Method::Baseline, Method::ModalityDropout] {
+            let weight = refusal(MethodArgs { alignment_weight: Some(0.1), ..given(method) });
+            assert!(weight.ends_with("has no proxies to align"), "{weight}");
+            let target = AlignmentTarget::Fixed;
+            let target = refusal(MethodArgs { alignment_target: Some(target), ..given(method) });
+            assert!(target.starts_with("use --alignment-target: "), "{target}");
+        }
+        let dropout = MethodArgs {
+            modality_dropout: Some(Drawing::Every),
+            ..MethodArgs { method: Method::ModalityDropout, ..self::method(&["audio=1"]) }
+        };
+        assert_eq!(dropout.validate(), Ok(()));
     }
 
     #[test]

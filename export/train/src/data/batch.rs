@@ -1,15 +1,18 @@
 //! What the trainer asks of data: batches of samples by split, in an order that a seed decides.
 
-use cmpt_bundle::manifest::FrontEnd;
+use cmpt_bundle::manifest::{FrontEnd, Task};
 use cmpt_core::modality::Kind;
 use serde::{Deserialize, Serialize};
 
 use super::error::DataError;
 
-/// Samples of one or more modalities with one class each.
+/// Samples of one or more modalities.
 pub trait Dataset: Send + Sync {
     /// Class names, in the order of the targets.
     fn labels(&self) -> &[String];
+
+    /// Whether a sample has one class or any number of labels, as every batch's targets say.
+    fn task(&self) -> Task;
 
     /// The modalities, in the order of every batch.
     fn modalities(&self) -> &[ModalityInfo];
@@ -84,8 +87,46 @@ pub struct Batch {
     pub shapes: Vec<Vec<usize>>,
     /// Per modality, for each sample whether it has it.
     pub present: Vec<Vec<bool>>,
+    /// What the samples are.
+    pub targets: Targets,
+}
+
+/// What the samples of a batch are, by their place in [`Dataset::labels`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Targets {
     /// For each sample its class.
-    pub targets: Vec<i64>,
+    Classes(Vec<i64>),
+    /// For each sample and each label whether it has it.
+    MultiHot(Vec<Vec<bool>>),
+}
+
+impl Default for Targets {
+    fn default() -> Self {
+        Self::Classes(Vec::new())
+    }
+}
+
+impl Targets {
+    /// Of how many samples.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Classes(classes) => classes.len(),
+            Self::MultiHot(rows) => rows.len(),
+        }
+    }
+
+    /// Whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What they are targets of.
+    pub fn task(&self) -> Task {
+        match self {
+            Self::Classes(_) => Task::Multiclass,
+            Self::MultiHot(_) => Task::Multilabel,
+        }
+    }
 }
 
 impl Batch {

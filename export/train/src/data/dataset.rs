@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use cmpt_bundle::manifest::FrontEnd;
+use cmpt_bundle::manifest::{FrontEnd, Task};
 use fastrand::Rng;
 
-use super::batch::{Batch, BatchRequest, Batches, Dataset, ModalityInfo, Split};
+use super::batch::{Batch, BatchRequest, Batches, Dataset, ModalityInfo, Split, Targets};
 use super::error::DataError;
 use super::picture::{Grey, PictureLoader};
 use super::seed;
@@ -112,6 +112,10 @@ impl PreparedDataset {
 impl Dataset for PreparedDataset {
     fn labels(&self) -> &[String] {
         &self.inner.store.header.labels
+    }
+
+    fn task(&self) -> Task {
+        Task::Multiclass
     }
 
     fn modalities(&self) -> &[ModalityInfo] {
@@ -254,7 +258,7 @@ impl Worker {
             features: vec![Vec::new(); self.loaders.len()],
             shapes: self.loaders.iter().map(Loader::shape).collect(),
             present: vec![Vec::new(); self.loaders.len()],
-            targets: places.iter().map(|place| place.class as i64).collect(),
+            targets: Targets::Classes(places.iter().map(|place| place.class as i64).collect()),
         };
         for (index, place) in places.iter().enumerate() {
             let mut rng = Rng::with_seed(seed_of(&self.request, first + index));
@@ -409,11 +413,19 @@ mod tests {
         dataset().batches(request).unwrap().map(Result::unwrap).collect()
     }
 
+    fn targets(batches: &[Batch]) -> Vec<i64> {
+        let classes = batches.iter().flat_map(|batch| match &batch.targets {
+            Targets::Classes(classes) => classes.clone(),
+            Targets::MultiHot(_) => panic!("prepared data has classes"),
+        });
+        classes.collect()
+    }
+
     #[test]
     fn an_epoch_is_balanced_and_complete() {
         let batches = all(request(Split::Train));
         assert_eq!(batches.iter().map(Batch::len).collect::<Vec<_>>(), [4, 4, 2]);
-        let ones: i64 = batches.iter().flat_map(|batch| &batch.targets).sum();
+        let ones: i64 = targets(&batches).iter().sum();
         assert_eq!(ones, 5);
         assert_eq!(batches[0].shapes, [vec![98, 64], vec![1, 28, 28]]);
         assert_eq!(batches[0].features[0].len(), 4 * 98 * 64);
@@ -433,8 +445,7 @@ mod tests {
     fn validation_uses_every_entry_in_order_whatever_the_epoch() {
         let batches = all(request(Split::Validation));
         assert_eq!(batches, all(BatchRequest { epoch: 2, seed: 9, ..request(Split::Validation) }));
-        let targets: Vec<i64> = batches.iter().flat_map(|batch| batch.targets.clone()).collect();
-        assert_eq!(targets, [0, 0, 0, 1, 1, 1]);
+        assert_eq!(targets(&batches), [0, 0, 0, 1, 1, 1]);
         assert_eq!(dataset().samples(Split::Validation), 6);
         // One sound a class, repeated beside the three pictures.
         let sounds: Vec<&[f32]> = batches[0].features[0].chunks(98 * 64).collect();

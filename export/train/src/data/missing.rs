@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use cmpt_bundle::manifest::Task;
 use cmpt_core::modality::{ModalityId, ModalitySet};
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
@@ -358,6 +359,10 @@ impl Dataset for MissingDataset<'_> {
         self.inner.labels()
     }
 
+    fn task(&self) -> Task {
+        self.inner.task()
+    }
+
     fn modalities(&self) -> &[ModalityInfo] {
         self.inner.modalities()
     }
@@ -523,6 +528,10 @@ mod tests {
     impl Dataset for Ones {
         fn labels(&self) -> &[String] {
             &[]
+        }
+
+        fn task(&self) -> Task {
+            Task::Multiclass
         }
 
         fn modalities(&self) -> &[ModalityInfo] {

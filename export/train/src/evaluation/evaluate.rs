@@ -1,15 +1,18 @@
 //! Predictions and figures of a model for every availability pattern.
 
-use cmpt_bundle::manifest::{Metric, Pattern};
+use cmpt_bundle::manifest::{Metric, Pattern, Task};
 use cmpt_core::modality::{ModalityId, ModalitySet};
 use tch::{Kind, Tensor, no_grad};
 
 use super::calibration::{expected_calibration_error, fit_temperature};
+use super::f1::F1;
 use crate::data::batch::{BatchRequest, Dataset, Split};
 use crate::data::error::DataError;
 use crate::encoder::Mode;
 use crate::method::gate::fuse;
 use crate::method::model::Model;
+use crate::method::spec::ModelSpec;
+use crate::method::task;
 use crate::training::inputs::{Columns, Inputs, InputsError};
 
 /// Why a model could not be evaluated.
@@ -49,7 +52,7 @@ pub struct Predictions {
     pub available: ModalitySet,
     /// `[samples, classes]`.
     pub logits: Tensor,
-    /// `[samples]`.
+    /// `[samples]` classes, or `[samples, classes]` of 1 and 0.
     pub targets: Tensor,
 }
 
@@ -100,30 +103,42 @@ fn mask(pattern: ModalitySet, inputs: &Inputs) -> Tensor {
     Tensor::from_slice(&row).view([1, -1]).to_device(inputs.present.device())
 }
 
-/// Figures of one pattern at `temperature`.
+/// Figures of one pattern at `temperature`: accuracy, or the macro F1 where samples have any number of
+/// labels.
 pub fn measure(model: &Model, predictions: &Predictions, temperature: f64) -> Pattern {
     no_grad(|| {
         let Predictions { available, logits, targets } = predictions;
-        let scores = (logits / temperature).softmax(1, Kind::Float);
-        let per_class = (0..model.spec().labels.len()).map(|class| {
-            let own = targets.eq(class as i64);
-            accuracy(&logits.index(&[Some(&own)]), &targets.index(&[Some(&own)])) as f32
-        });
+        let ModelSpec { task, labels, .. } = model.spec();
+        let scores = task::scores(*task, logits, temperature);
+        let (name, value, per_class) = match task {
+            Task::Multiclass => {
+                ("accuracy", accuracy(logits, targets), recalls(logits, targets, labels.len()))
+            }
+            Task::Multilabel => {
+                let f1 = F1::of(logits, targets);
+                ("f1_macro", f1.r#macro, f1.per_label)
+            }
+        };
         Pattern {
             available: names(model, *available),
             temperature: temperature as f32,
-            metric: Metric {
-                name: "accuracy".into(),
-                value: accuracy(logits, targets) as f32,
-                samples: targets.size()[0] as usize,
-            },
-            per_class: per_class.collect(),
-            calibration_error: Some(expected_calibration_error(&scores, targets) as f32),
+            metric: Metric { name: name.into(), value: value as f32, samples: targets.size()[0] as usize },
+            per_class: per_class.into_iter().map(|value| value as f32).collect(),
+            calibration_error: Some(expected_calibration_error(*task, &scores, targets) as f32),
         }
     })
 }
 
-/// How often each class was taken for each: `[target][largest logit]`.
+/// The accuracy over the samples of each class; 0 without samples.
+fn recalls(logits: &Tensor, targets: &Tensor, classes: usize) -> Vec<f64> {
+    let recall = |class: usize| {
+        let own = targets.eq(class as i64);
+        accuracy(&logits.index(&[Some(&own)]), &targets.index(&[Some(&own)]))
+    };
+    (0..classes).map(recall).collect()
+}
+
+/// How often each class was taken for each: `[target][largest logit]`. Samples have one class each.
 pub fn confusion(predictions: &Predictions) -> Vec<Vec<usize>> {
     let classes = predictions.logits.size()[1];
     let cells = &predictions.targets * classes + predictions.logits.argmax(1, false);
@@ -134,12 +149,13 @@ pub fn confusion(predictions: &Predictions) -> Vec<Vec<usize>> {
 
 /// Figures of one pattern at the temperature that fits the same predictions best.
 pub fn calibrate(model: &Model, predictions: &Predictions) -> Pattern {
-    let temperature = no_grad(|| fit_temperature(&predictions.logits, &predictions.targets));
+    let temperature =
+        no_grad(|| fit_temperature(model.spec().task, &predictions.logits, &predictions.targets));
     measure(model, predictions, temperature)
 }
 
-/// The mean accuracy over patterns, which chooses the epoch.
-pub fn mean_accuracy(patterns: &[Pattern]) -> f64 {
+/// The mean of the metric over patterns, which chooses the epoch.
+pub fn mean_metric(patterns: &[Pattern]) -> f64 {
     patterns.iter().map(|pattern| f64::from(pattern.metric.value)).sum::<f64>() / patterns.len() as f64
 }
 

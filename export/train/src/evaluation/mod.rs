@@ -2,3 +2,4 @@
 
 pub mod calibration;
 pub mod evaluate;
+pub mod f1;

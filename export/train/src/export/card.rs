@@ -2,11 +2,11 @@
 
 use std::fmt::{self, Write};
 
-use cmpt_bundle::manifest::{FrontEnd, Manifest, Modality, Pattern};
+use cmpt_bundle::manifest::{FrontEnd, Manifest, Modality, Pattern, Task};
 
 use super::bundle::Release;
 use crate::encoder::spec::{Embedding, EncoderSpec, PatchEmbedding};
-use crate::method::spec::Tune;
+use crate::method::spec::{Missing, Tune};
 
 /// The card in Markdown.
 pub(super) fn model_card(release: &Release<'_>, manifest: &Manifest) -> String {
@@ -21,12 +21,17 @@ fn write_card(card: &mut String, release: &Release<'_>, manifest: &Manifest) -> 
     writeln!(card, "# {name} {version}\n")?;
     writeln!(
         card,
-        "One of {} labels for every window of {} ms, a window every {} ms, from {}. When a sensor is \
-         missing, proxy tokens of the others stand in for it.\n",
+        "{} of {} labels for every window of {} ms, a window every {} ms, from {}. When a sensor is \
+         missing, {}.\n",
+        if manifest.task == Task::Multiclass { "One" } else { "Any number" },
         labels.len(),
         window.length_ms,
         window.hop_ms,
-        modalities.join(" and ")
+        modalities.join(" and "),
+        match release.model.spec().missing {
+            Missing::Proxies => "proxy tokens of the others stand in for it",
+            Missing::Zeros => "zeros stand in for it",
+        }
     )?;
     writeln!(card, "Labels: {}.\n", labels.join(", "))?;
     write_modalities(card, release, manifest)?;
@@ -58,7 +63,7 @@ fn write_card(card: &mut String, release: &Release<'_>, manifest: &Manifest) -> 
 fn write_protocol(card: &mut String) -> fmt::Result {
     writeln!(
         card,
-        "## Protocol\n\nThe epoch was chosen by the mean accuracy over all availability patterns on \
+        "## Protocol\n\nThe epoch was chosen by the mean of the metric over all availability patterns on \
          validation data, and the temperatures were fitted there, one per pattern. The figures on \
          validation data are in the manifest: the daemon reports them as `expected`. Test data were used \
          for nothing but the tables below.\n"

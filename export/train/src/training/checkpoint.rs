@@ -61,7 +61,7 @@ pub struct Progress {
 pub struct Best {
     /// Epoch from 0.
     pub epoch: usize,
-    /// Mean accuracy over availability patterns, on validation data.
+    /// The metric, meant over availability patterns, on validation data.
     pub score: f64,
 }
 

@@ -1,8 +1,9 @@
 //! Batches as tensors, reduced to the modalities a model has.
 
+use cmpt_bundle::manifest::Task;
 use tch::{Device, Tensor};
 
-use crate::data::batch::{Batch, Dataset};
+use crate::data::batch::{Batch, Dataset, Targets};
 use crate::method::spec::ModelSpec;
 use crate::weights::dimensions;
 
@@ -12,7 +13,7 @@ pub struct Inputs {
     pub features: Vec<Tensor>,
     /// `[batch, modalities]`, 1 or 0.
     pub present: Tensor,
-    /// `[batch]`.
+    /// `[batch]` classes, or `[batch, classes]` of 1 and 0 where a sample has any number of labels.
     pub targets: Tensor,
 }
 
@@ -35,6 +36,22 @@ pub enum InputsError {
         /// Those of the model.
         expected: Vec<String>,
     },
+    /// Samples have one class each, or any number of labels, and the model is of the other kind.
+    #[error("match targets: the data is {found:?}, the model {expected:?}")]
+    Task {
+        /// That of the data.
+        found: Task,
+        /// That of the model.
+        expected: Task,
+    },
+    /// A row of targets has more or fewer labels than the model.
+    #[error("match targets: a sample has {found} of them, the model {expected}")]
+    Targets {
+        /// Length of the row.
+        found: usize,
+        /// Labels of the model.
+        expected: usize,
+    },
     /// Features have another shape than the encoder's input.
     #[error("encode {modality}: features have shape {found:?}, the encoder takes {expected:?}")]
     Shape {
@@ -50,6 +67,8 @@ pub enum InputsError {
 /// Where a model's modalities lie in a dataset's batches.
 pub struct Columns {
     columns: Vec<Column>,
+    task: Task,
+    labels: usize,
 }
 
 struct Column {
@@ -67,6 +86,9 @@ impl Columns {
                 expected: spec.labels.clone(),
             });
         }
+        if spec.task != dataset.task() {
+            return Err(InputsError::Task { found: dataset.task(), expected: spec.task });
+        }
         let find = |wanted: &str| {
             dataset.modalities().iter().position(|found| found.name == wanted).ok_or_else(|| {
                 let found = dataset.modalities().iter().map(|info| info.name.clone());
@@ -80,7 +102,7 @@ impl Columns {
                 shape: modality.encoder.input_shape(),
             })
         });
-        Ok(Self { columns: columns.collect::<Result<_, _>>()? })
+        Ok(Self { columns: columns.collect::<Result<_, _>>()?, task: spec.task, labels: spec.labels.len() })
     }
 
     /// The tensors of `batch`.
@@ -115,7 +137,23 @@ impl Columns {
         Ok(Inputs {
             features,
             present: keep(Tensor::stack(&present, 1)).to_device(device),
-            targets: keep(Tensor::from_slice(&batch.targets)).to_device(device),
+            targets: keep(self.targets(&batch.targets)?).to_device(device),
         })
+    }
+
+    fn targets(&self, targets: &Targets) -> Result<Tensor, InputsError> {
+        if targets.task() != self.task {
+            return Err(InputsError::Task { found: targets.task(), expected: self.task });
+        }
+        match targets {
+            Targets::Classes(classes) => Ok(Tensor::from_slice(classes)),
+            Targets::MultiHot(rows) => {
+                if let Some(row) = rows.iter().find(|row| row.len() != self.labels) {
+                    return Err(InputsError::Targets { found: row.len(), expected: self.labels });
+                }
+                let flags: Vec<f32> = rows.iter().flatten().map(|has| f32::from(u8::from(*has))).collect();
+                Ok(Tensor::from_slice(&flags).view([rows.len() as i64, self.labels as i64]))
+            }
+        }
     }
 }

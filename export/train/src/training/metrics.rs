@@ -32,7 +32,7 @@ pub enum Event {
         step: usize,
         /// Epoch from 0.
         epoch: usize,
-        /// Mean accuracy over patterns.
+        /// The metric, meant over patterns.
         score: f64,
         /// Figures per pattern.
         patterns: Vec<Pattern>,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use cmpt_core::modality::ModalitySet;
 use serde::Serialize;
 use serde_json::Value;
-use tch::{Kind, Reduction, Tensor};
+use tch::{Kind, Tensor};
 
 use super::adamw::AdamW;
 use super::checkpoint::{self, Best, Calibration, CheckpointError, Extra, Progress, Training};
@@ -29,6 +29,7 @@ use crate::method::alignment::alignment_loss;
 use crate::method::gate::fuse;
 use crate::method::modality_dropout::modality_dropout;
 use crate::method::model::Model;
+use crate::method::task::task_loss;
 
 /// Steps between two readings of the loss; each makes the loop wait for the device.
 const LOG_STEPS: usize = 20;
@@ -243,9 +244,8 @@ impl<'a> Trainer<'a> {
         let drawn = modality_dropout(&inputs.present, &settings.pattern_rates, settings.drawing);
         let task_losses = drawn.into_iter().map(|(weight, available)| {
             let logits = self.model.classify(&fuse(&tokens, &available));
-            let smoothing = settings.label_smoothing;
-            let none = None::<&Tensor>;
-            logits.cross_entropy_loss(&inputs.targets, none, Reduction::Mean, -100, smoothing) * weight
+            let task = self.model.spec().task;
+            task_loss(task, &logits, &inputs.targets, settings.label_smoothing) * weight
         });
         let task = task_losses.reduce(|sum, next| sum + next).expect("there is a pattern to train on");
         let alignment = alignment_loss(&tokens, &inputs.present, settings.alignment_target);
@@ -268,7 +268,7 @@ impl<'a> Trainer<'a> {
             return self.save_last();
         }
         let calibration = self.validate()?;
-        let score = evaluate::mean_accuracy(&calibration.patterns);
+        let score = evaluate::mean_metric(&calibration.patterns);
         progress::report_epoch(epoch, score, &calibration.patterns);
         if self.training.progress.best.is_none_or(|best| score > best.score) {
             self.training.progress.best = Some(Best { epoch, score });

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cmpt_bundle::manifest::{FrontEnd, Task};
 use cmpt_core::features::PictureSpec;
 use cmpt_core::modality::Kind;
-use cmpt_train::data::batch::{Batch, BatchRequest, Batches, Dataset, ModalityInfo, Split};
+use cmpt_train::data::batch::{Batch, BatchRequest, Batches, Dataset, ModalityInfo, Split, Targets};
 use cmpt_train::data::error::DataError;
 use cmpt_train::encoder::spec::{EncoderSpec, Size};
 use cmpt_train::method::alignment::AlignmentTarget;
@@ -70,6 +70,10 @@ impl Dataset for Stripes {
         &self.labels
     }
 
+    fn task(&self) -> Task {
+        Task::Multiclass
+    }
+
     fn modalities(&self) -> &[ModalityInfo] {
         &self.modalities
     }
@@ -112,7 +116,7 @@ fn stripes(mut rng: Rng, modalities: usize, count: usize) -> Batch {
             .collect(),
         shapes: vec![vec![1, EDGE, EDGE]; modalities],
         present: vec![vec![true; count]; modalities],
-        targets: targets.into_iter().map(|class| class as i64).collect(),
+        targets: Targets::Classes(targets.into_iter().map(|class| class as i64).collect()),
         ..Batch::default()
     }
 }
