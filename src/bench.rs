@@ -1,4 +1,5 @@
-//! `cmptd bench`: what a window costs, stage by stage and path by path. Decoding is not part of it.
+//! `cmptd bench`: what a window costs, stage by stage and path by path; with media, what it costs to
+//! watch it live.
 
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use crate::cli::BenchArgs;
 use crate::config::{Device, EngineSettings};
+use crate::cost::Cost;
 use crate::failure::Failure;
 use crate::inference::{self, Engine, EngineError, Graph, average};
 use crate::model::Model;
@@ -65,6 +67,9 @@ struct Summary {
 /// Runs the command.
 pub fn run(args: &BenchArgs) -> Result<(), Failure> {
     let model = Model::open(&args.bundle)?;
+    if let Some(media) = &args.media {
+        return print(&Cost::measure(&model, media, args.span)?);
+    }
     let device = Device::from_name(&args.device).ok_or_else(|| {
         Failure::Usage(format!("use device `{}`: expected auto, cuda, cpu or tract", args.device))
     })?;
@@ -84,8 +89,12 @@ pub fn run(args: &BenchArgs) -> Result<(), Failure> {
         stages,
         paths,
     };
+    print(&report)
+}
+
+fn print(report: &impl Serialize) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut stdout, &report).map_err(std::io::Error::from)?;
+    serde_json::to_writer_pretty(&mut stdout, report).map_err(std::io::Error::from)?;
     Ok(writeln!(stdout)?)
 }
 

@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -34,6 +35,9 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Measure latency per stage and throughput, as JSON.
     Bench(BenchArgs),
+    /// Show what each sensor measures against its thresholds, and propose others: a table on a terminal,
+    /// else one JSON object a line. Run it while nothing is wrong.
+    Sensors(SensorsArgs),
     /// Measure the offset between sound and picture on flashes with beeps, or claps, and say what to
     /// configure, as JSON.
     Offset(OffsetArgs),
@@ -81,6 +85,53 @@ pub struct BenchArgs {
     /// Windows to measure, per path.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     pub windows: u32,
+    /// In place of that, measure what it costs to watch this file live: decoding, detection, features.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["device", "library", "threads", "windows"])]
+    pub media: Option<String>,
+    /// How much of it, each of nine times.
+    #[arg(long = "for", value_name = "TIME", value_parser = span, default_value = "10s", requires = "media")]
+    pub span: Duration,
+}
+
+/// Arguments of `sensors`.
+#[derive(Debug, clap::Args)]
+pub struct SensorsArgs {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Which stream; needed if there are several.
+    #[arg(long, value_name = "ID")]
+    pub stream: Option<String>,
+    /// How long to watch, such as 60s, 5m or 1h [default: 60s, or all of MEDIA].
+    #[arg(long = "for", value_name = "TIME", value_parser = span)]
+    pub span: Option<Duration>,
+    /// Recorded media to watch in place of the stream's sources, as fast as possible: one file with all
+    /// modalities, or one file for each source, in their order.
+    #[arg(value_name = "MEDIA")]
+    pub media: Vec<String>,
+}
+
+/// Longest time that is believed.
+const LONGEST: Duration = Duration::from_secs(12 * 3600);
+
+/// Parses a time such as `60s`.
+fn span(text: &str) -> Result<Duration, String> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let seconds = match unit {
+        "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        _ => None,
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .zip(seconds)
+        .and_then(|(number, seconds)| number.checked_mul(seconds))
+        .map(Duration::from_secs)
+        .filter(|span| !span.is_zero() && *span <= LONGEST)
+        .ok_or_else(|| "expected a time of 1s to 12h, such as 60s, 5m or 1h".to_owned())
 }
 
 /// Arguments of `offset`.
@@ -113,4 +164,19 @@ pub enum BundleCommand {
         /// Folder of the bundle.
         dir: PathBuf,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_unit_and_an_end() {
+        for (text, seconds) in [("60s", 60), ("5m", 300), ("12h", 43_200)] {
+            assert_eq!(span(text), Ok(Duration::from_secs(seconds)));
+        }
+        for text in ["", "s", "60", "0s", "-1s", "1.5s", "13h", "60 s", "99999999999999999999h", "1d"] {
+            assert!(span(text).is_err(), "{text}");
+        }
+    }
 }

@@ -54,6 +54,9 @@ pub enum Failure {
     /// Output cannot be written.
     #[error("write to standard output: {0}")]
     Output(#[from] std::io::Error),
+    /// The system does not tell what its threads cost.
+    #[error("measure CPU time: {0}")]
+    CpuTime(std::io::Error),
     /// A task of the daemon panicked.
     #[error("go on: task {task} ended unexpectedly")]
     Task {
@@ -76,7 +79,9 @@ impl Failure {
             Self::Worker(_) | Self::Task { .. } => ExitCode::Internal,
             Self::Source(error) => of_source(error),
             Self::Sync(_) => ExitCode::BadData,
-            Self::Publish(PublishError::NotBuilt { .. }) | Self::Health(_) => ExitCode::Unavailable,
+            Self::Publish(PublishError::NotBuilt { .. }) | Self::Health(_) | Self::CpuTime(_) => {
+                ExitCode::Unavailable
+            }
             Self::Publish(PublishError::File { .. }) => ExitCode::NoInput,
             Self::Publish(PublishError::Stdout(_)) | Self::Output(_) => ExitCode::Io,
         }

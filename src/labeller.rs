@@ -92,7 +92,8 @@ impl Labeller {
                 .iter()
                 .map(|(id, _, verdict)| (name(*id), missing_by(verdict)))
                 .collect(),
-            expected: pattern.map(|pattern| Expected {
+            // A pattern that was measured on nothing is worth nobody knows what, not 0.
+            expected: pattern.filter(|pattern| pattern.metric.samples > 0).map(|pattern| Expected {
                 metric: pattern.metric.name.clone(),
                 value: rounded(pattern.metric.value),
             }),

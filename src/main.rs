@@ -7,7 +7,7 @@ use clap::Parser;
 use cmpt::cli::{Cli, Command};
 use cmpt::exit_code::ExitCode;
 use cmpt::failure::Failure;
-use cmpt::{bench, bundle_command, check, offset, replay, supervisor};
+use cmpt::{bench, bundle_command, check, offset, replay, sensors, supervisor};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ProcessExitCode {
@@ -35,6 +35,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Replay(args) => runtime().block_on(replay::run(args)),
         Command::Bench(args) => bench::run(&args),
         Command::Check { config } => check::run(&config),
+        Command::Sensors(args) => runtime().block_on(sensors::run(args)),
         Command::Offset(args) => runtime().block_on(offset::run(args)),
         Command::Bundle(command) => bundle_command::run(&command),
     }

@@ -28,7 +28,8 @@ impl Model {
                 value: "text".to_owned(),
                 expected: "audio, video or image, because no source gives text".to_owned(),
             };
-            return Err(BundleError::Invalid { path: folder.to_owned(), problems: problem.into() });
+            let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+            return Err(BundleError::Invalid { path, problems: problem.into() });
         }
         let id = |name: &String| manifest.modality(name).expect("an opened bundle knows its modalities");
         let proxies = manifest.modalities.iter().map(|m| m.proxies.iter().map(id).collect()).collect();

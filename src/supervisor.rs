@@ -220,7 +220,7 @@ fn unexpected(
 }
 
 /// SIGTERM from the service manager, or SIGINT from a terminal.
-async fn asked_to_stop() {
+pub(crate) async fn asked_to_stop() {
     let mut terminate = signal(SignalKind::terminate()).expect("signals can be listened to");
     let mut interrupt = signal(SignalKind::interrupt()).expect("signals can be listened to");
     tokio::select! {

@@ -10,7 +10,9 @@ use std::process::{Child, Command, Output, Stdio};
 
 use avdigits::clip::{self, Quality, Tracks};
 use avdigits::programme::Second;
+use cmpt_bundle::manifest::{FrontEnd, Metric, Modality, WordPieceSpec};
 use cmpt_bundle::testing;
+use cmpt_core::modality::Kind;
 use tempfile::TempDir;
 
 const USAGE: i32 = 64;
@@ -195,6 +197,87 @@ fn media_that_is_missing_or_lacks_sound_is_named() {
     check(&site.cmptd(&replay), NO_INPUT, &[&site.path("clip.mkv").display().to_string()]);
     site.clip(Tracks::Video);
     check(&site.cmptd(&replay), BAD_DATA, &["clip.mkv: it has no audio stream, wanted by modality audio"]);
+}
+
+#[test]
+fn a_watch_of_sensors_that_cannot_be_is_refused_as_a_replay_is() {
+    let site = Site::new();
+    let sensors = |more: &[&str]| site.cmptd(&[&["sensors", "--config", "cmptd.toml"], more].concat());
+    check(&sensors(&[]), NO_INPUT, &["read configuration", &site.path("cmptd.toml").display().to_string()]);
+    let config = fs::read_to_string(site.config(Path::new("clip.mkv"), "")).unwrap();
+    for span in ["60", "0s", "a minute"] {
+        check(&sensors(&["--for", span]), USAGE, &[span, "expected a time of 1s to 12h, such as 60s"]);
+    }
+    check(
+        &sensors(&["--stream", "door"]),
+        USAGE,
+        &["failed to watch stream `door`: the configuration has desk"],
+    );
+    check(&sensors(&["a.mkv", "b.mkv"]), USAGE, &["expected one file, or one for each of its 1 sources"]);
+    check(&sensors(&["clip.mkv"]), NO_INPUT, &[&site.path("clip.mkv").display().to_string()]);
+    site.clip(Tracks::Video);
+    let said = ["clip.mkv: it has no audio stream, wanted by modality audio"];
+    check(&sensors(&["clip.mkv"]), BAD_DATA, &said);
+    site.clip(Tracks::Both);
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut watch = site.command(&["sensors", "--config", "cmptd.toml", "clip.mkv"]);
+    check(&watch.stdout(full).output().unwrap(), IO, &["failed to write to standard output: No space left"]);
+    let second = config.split_once("[[stream]]").unwrap().1.replace("desk", "door");
+    site.write(&format!("{config}[[stream]]{second}"));
+    check(&sensors(&[]), USAGE, &["watch one of several streams: expected --stream with one of desk, door"]);
+}
+
+#[test]
+fn a_model_with_text_is_refused_because_no_sensor_gives_text() {
+    let site = Site::new();
+    let mut manifest = testing::manifest();
+    manifest.modalities[1] = Modality {
+        name: "caption".into(),
+        kind: Kind::Text,
+        front_end: FrontEnd::WordPiece(WordPieceSpec { tokens: 8, padding: 0 }),
+        encoder: "caption.onnx".into(),
+        frames: 1,
+        ..manifest.modalities[1].clone()
+    };
+    manifest.modalities[0].proxies = vec!["caption".into()];
+    for pattern in &mut manifest.patterns {
+        for name in &mut pattern.available {
+            *name = name.replace("video", "caption");
+        }
+    }
+    testing::write(site.path("texts"), manifest).unwrap();
+    let config = fs::read_to_string(site.config(Path::new("clip.mkv"), "")).unwrap();
+    site.write(&config.replace("\"tiny\"", "\"texts\"").replace(", \"video\"", ""));
+    let said = [
+        &site.path("texts").display().to_string(),
+        "`modalities[1].kind` is text, expected audio, video or image, because no source gives text",
+    ];
+    for (command, code) in [("run", BAD_DATA), ("sensors", BAD_DATA), ("check", CONFIG)] {
+        check(&site.cmptd(&[command, "--config", "cmptd.toml"]), code, &said);
+    }
+}
+
+#[test]
+fn a_model_that_was_never_measured_expects_nothing_of_its_labels() {
+    let site = Site::new();
+    let mut manifest = testing::manifest();
+    for pattern in &mut manifest.patterns {
+        pattern.metric = Metric { name: "unmeasured".into(), value: 0.0, samples: 0 };
+    }
+    testing::write(site.path("untrained"), manifest).unwrap();
+    site.clip(Tracks::Both);
+    let config = fs::read_to_string(site.config(Path::new("clip.mkv"), "")).unwrap();
+    site.write(&config.replace("\"tiny\"", "\"untrained\""));
+    let output = site.cmptd(&["replay", "--config", "cmptd.toml", "clip.mkv"]);
+    check(&output, 0, &[]);
+    let labels = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(labels.lines().count(), 2);
+    for line in labels.lines() {
+        let label: serde_json::Value = serde_json::from_str(line).unwrap();
+        // Null, not absent and not 0: a template that reads the key finds that there is no figure.
+        assert_eq!(label.get("expected"), Some(&serde_json::Value::Null), "{line}");
+        assert_eq!(label["outcome"], "label");
+    }
 }
 
 #[test]

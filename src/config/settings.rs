@@ -187,3 +187,10 @@ pub struct SensorSettings {
     pub(super) place: Place,
     pub(super) thresholds: RawSensor,
 }
+
+impl SensorSettings {
+    /// The line of the file on which its table begins.
+    pub fn line(&self) -> usize {
+        self.place.line
+    }
+}

@@ -38,7 +38,8 @@ pub struct Label {
     pub missing: BTreeMap<String, Reason>,
     /// What found each of those missing: `sensor` is lost, or this `window` lacks signal.
     pub missing_by: BTreeMap<String, MissingBy>,
-    /// What labels of this pattern were worth on validation data; `null` if not measured.
+    /// What labels of this pattern were worth on validation data; `null` if not measured, as in a model
+    /// that was exported untrained.
     pub expected: Option<Expected>,
     /// Start of the window.
     pub window_start_ms: i64,

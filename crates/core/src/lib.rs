@@ -11,6 +11,7 @@ pub mod gate;
 pub mod modality;
 pub mod prediction;
 pub mod samples;
+pub mod survey;
 pub mod sync;
 pub mod time;
 pub mod window;

@@ -4,7 +4,9 @@ use super::history::StateHistory;
 use super::pictures::PictureTimeline;
 use super::sound::SoundTimeline;
 use super::{AssemblerError, Dropped, FrontEnd, Input, SensorSpec, Verdict};
-use crate::dropout::{DropoutDetector, Reason, SensorState, SensorThresholds, SourceEvent, StateChange};
+use crate::dropout::{
+    DropoutDetector, Reason, SensorState, SensorThresholds, SourceEvent, StateChange, Statistics,
+};
 use crate::samples::Sample;
 use crate::time::Timestamp;
 use crate::window::{Span, WindowSchedule};
@@ -56,18 +58,28 @@ impl Sensor {
         Ok(Self { detector, history: StateHistory::new(), timeline, dropped: Dropped::default() })
     }
 
-    pub(super) fn handle_sample(&mut self, now: Timestamp, limits: Limits, sample: Sample) {
+    /// Returns what was measured of the sample, `None` if it was dropped.
+    pub(super) fn handle_sample(
+        &mut self,
+        now: Timestamp,
+        limits: Limits,
+        sample: Sample,
+    ) -> Option<Statistics> {
         let accepted = match (&mut self.timeline, sample) {
-            (Timeline::Sound(sound), Sample::Audio(block)) => {
-                sound.push(block, limits).map(|statistics| self.detector.handle_block(now, &statistics))
-            }
+            (Timeline::Sound(sound), Sample::Audio(block)) => sound.push(block, limits).map(|statistics| {
+                self.detector.handle_block(now, &statistics);
+                Statistics::Block(statistics)
+            }),
             (Timeline::Pictures(pictures), Sample::Frame(frame)) => {
-                pictures.push(frame, limits).map(|statistics| self.detector.handle_frame(now, &statistics))
+                pictures.push(frame, limits).map(|statistics| {
+                    self.detector.handle_frame(now, &statistics);
+                    Statistics::Frame(statistics)
+                })
             }
             _ => Err(Rejection::Malformed),
         };
         match accepted {
-            Ok(()) => {}
+            Ok(statistics) => return Some(statistics),
             Err(Rejection::Late) => {
                 self.dropped.late += 1;
                 self.detector.handle_unusable(now);
@@ -78,6 +90,7 @@ impl Sensor {
             }
             Err(Rejection::Malformed) => self.dropped.malformed += 1,
         }
+        None
     }
 
     pub(super) fn handle_source(&mut self, now: Timestamp, event: SourceEvent) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::sensor::{Limits, Sensor};
 use super::{AssemblerError, Dropped, DueWindow, Event, StreamSpec};
-use crate::dropout::{SensorState, SourceEvent};
+use crate::dropout::{SensorState, SourceEvent, Statistics};
 use crate::modality::ModalityId;
 use crate::samples::Sample;
 use crate::time::Timestamp;
@@ -67,15 +67,22 @@ impl Assembler {
         })
     }
 
-    /// A sample arrived. Panics: if the stream has no such modality.
-    pub fn handle_sample(&mut self, now: Timestamp, modality: ModalityId, sample: Sample) {
+    /// A sample arrived. Returns what was measured of it, `None` if it was dropped. Panics: if the stream
+    /// has no such modality.
+    pub fn handle_sample(
+        &mut self,
+        now: Timestamp,
+        modality: ModalityId,
+        sample: Sample,
+    ) -> Option<Statistics> {
         self.advance(now);
         let limits = Limits {
             settled: self.schedule.settled(self.now),
             horizon: self.now + self.schedule.length + LEAD,
         };
-        self.sensors[modality.0].handle_sample(self.now, limits, sample);
+        let statistics = self.sensors[modality.0].handle_sample(self.now, limits, sample);
         self.collect_changes();
+        statistics
     }
 
     /// The source of a modality reported something. Panics: if the stream has no such modality.

@@ -25,12 +25,14 @@ mod picture;
 mod reason;
 mod sound;
 mod stands;
+mod statistics;
 mod thresholds;
 
 pub use detector::{DropoutDetector, SensorState, SourceEvent, StateChange};
 pub use picture::{FrameStatistics, PictureMeter};
 pub use reason::Reason;
 pub use sound::{BlockStatistics, SoundMeter};
+pub use statistics::Statistics;
 pub use thresholds::{
     AudioThresholds, BadTimestampsThreshold, BlackThreshold, BrightThreshold, ClippedThreshold,
     DeliveryThresholds, FrozenThreshold, Region, SensorThresholds, SilentThreshold, StuckThreshold,
