@@ -13,9 +13,10 @@ use crate::encoder::pretrained::PretrainedError;
 use crate::evaluation::evaluate::EvaluateError;
 use crate::export::ExportError;
 use crate::training::checkpoint::CheckpointError;
+use crate::training::device::DeviceError;
+use crate::training::error::TrainError;
 use crate::training::inputs::InputsError;
 use crate::training::metrics::MetricsError;
-use crate::training::trainer::TrainError;
 use crate::weights::WeightsError;
 
 /// How the process ends.
@@ -76,6 +77,9 @@ fn classify(error: &(dyn Error + 'static)) -> Option<ExitCode> {
     if let Some(error) = error.downcast_ref::<ExportError>() {
         return Some(export(error));
     }
+    if error.is::<DeviceError>() {
+        return Some(ExitCode::Unavailable);
+    }
     if error.is::<InputsError>() {
         return Some(ExitCode::BadData);
     }
@@ -87,7 +91,12 @@ fn classify(error: &(dyn Error + 'static)) -> Option<ExitCode> {
 
 fn train(error: &TrainError) -> Option<ExitCode> {
     Some(match error {
-        TrainError::Empty | TrainError::Inputs(_) | TrainError::Diverged { .. } => ExitCode::BadData,
+        TrainError::Empty
+        | TrainError::NoValidation
+        | TrainError::Inputs(_)
+        | TrainError::Diverged { .. } => ExitCode::BadData,
+        TrainError::Memory { .. } => ExitCode::Unavailable,
+        TrainError::Settings(_) => ExitCode::Usage,
         TrainError::Write { .. } | TrainError::Metrics(_) => ExitCode::Io,
         TrainError::Resume { .. } | TrainError::NothingToResume { .. } | TrainError::Exists { .. } => {
             ExitCode::Usage

@@ -4,32 +4,32 @@
 
 mod common;
 
+use cmpt_bundle::manifest::Task;
 use cmpt_core::modality::ModalitySet;
 use cmpt_train::data::batch::{Dataset, Split};
 use cmpt_train::evaluation::evaluate::{self, Evaluation};
 use cmpt_train::method::modality_dropout::Drawing;
-use cmpt_train::method::model::Model;
 use cmpt_train::method::spec::Tune;
 use cmpt_train::training::checkpoint;
+use cmpt_train::training::job::{self, BEST};
 use cmpt_train::training::settings::Settings;
 use cmpt_train::training::stop::Stop;
-use cmpt_train::training::trainer::{BEST, Start, Trainer};
 use common::{Stripes, settings};
 use tch::Device;
 
 #[test]
 fn every_pattern_learns_an_easy_task() {
-    for (modalities, drawing) in [(&["a", "b"][..], Drawing::Sample), (&["a", "b", "c"][..], Drawing::Every)]
-    {
-        let dataset = Stripes::new(modalities, 320);
-        let settings = Settings { drawing, ..settings(modalities.len(), 5) };
+    for (modalities, drawing, task, epochs) in [
+        (&["a", "b"][..], Drawing::Sample, Task::Multiclass, 5),
+        (&["a", "b", "c"][..], Drawing::Every, Task::Multiclass, 5),
+        (&["a", "b"][..], Drawing::Every, Task::Multilabel, 10),
+    ] {
+        let dataset = Stripes { task, ..Stripes::new(modalities, 320) };
+        let settings = Settings { drawing, ..settings(modalities.len(), epochs) };
         let dir = tempfile::tempdir().unwrap();
-        tch::manual_seed(1);
-        let model = Model::new(&dataset.model(Tune::Full), Device::Cpu);
-        Trainer::new(&dataset, model, settings, dir.path(), Start::Fresh)
-            .unwrap()
-            .run(&Stop::default())
-            .unwrap();
+        let spec = dataset.model(Tune::Full);
+        let outcome =
+            job::train(&common::job(&dataset, &spec, &settings, dir.path()), &Stop::default()).unwrap();
         let best = dir.path().join(BEST);
         let model = checkpoint::open_model(&best, Device::Cpu).unwrap();
         let patterns: Vec<_> = ModalitySet::patterns(modalities.len()).collect();
@@ -37,9 +37,10 @@ fn every_pattern_learns_an_easy_task() {
         for predictions in evaluate::predict(&model, evaluation, &patterns).unwrap() {
             let figures = evaluate::measure(&model, &predictions, 1.0);
             assert_eq!(figures.metric.samples, dataset.samples(Split::Test));
+            let name = if task == Task::Multiclass { "accuracy" } else { "f1_macro" };
+            assert_eq!(figures.metric.name, name);
             assert!(figures.metric.value > 0.95, "{figures:?}");
         }
-        let calibration = checkpoint::open_calibration(&best).unwrap();
-        assert_eq!(calibration.patterns.len(), patterns.len());
+        assert_eq!(outcome.calibration.unwrap().patterns.len(), patterns.len());
     }
 }

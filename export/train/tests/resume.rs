@@ -9,10 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use cmpt_train::method::model::Model;
 use cmpt_train::method::spec::{Lora, Tune};
+use cmpt_train::training::checkpoint;
+use cmpt_train::training::job::{self, Job, LAST, Outcome, Start};
+use cmpt_train::training::settings::Settings;
 use cmpt_train::training::stop::{Stop, Stopped};
-use cmpt_train::training::trainer::{Outcome, Start, Trainer};
 use cmpt_train::weights::Tensors;
 use common::{Stripes, settings};
 use tch::{Device, Tensor};
@@ -20,15 +21,14 @@ use tch::{Device, Tensor};
 const EPOCHS: usize = 3;
 const SAMPLES: usize = 90;
 
+/// Six batches in pairs, the last of ten samples.
 fn run(dataset: &Stripes, out: &Path, start: Start, stop: &Stop) -> (Outcome, Tensors) {
-    // As a new process would: from the seed, or from anything at all when resuming.
-    tch::manual_seed(if start == Start::Fresh { 7 } else { 12345 });
-    let tune = Tune::Lora(Lora { rank: 2, ..Lora::default() });
-    let model = Model::new(&dataset.model(tune), Device::Cpu);
-    let mut trainer = Trainer::new(dataset, model, settings(2, EPOCHS), out, start).unwrap();
-    let outcome = trainer.run(stop).unwrap();
-    let weights = trainer.model().weights().iter();
-    (outcome, weights.map(|(name, weight)| (name.clone(), weight.detach().copy())).collect())
+    let spec = dataset.model(Tune::Lora(Lora { rank: 2, ..Lora::default() }));
+    let settings = Settings { accumulate: 2, ..settings(2, EPOCHS) };
+    let job = Job { start, ..common::job(dataset, &spec, &settings, out) };
+    let outcome = job::train(&job, stop).unwrap();
+    let model = checkpoint::open_model(&out.join(LAST), Device::Cpu).unwrap();
+    (outcome, model.weights().iter().map(|(name, weight)| (name.clone(), weight.detach().copy())).collect())
 }
 
 #[test]

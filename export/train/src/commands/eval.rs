@@ -8,15 +8,17 @@ use clap::{Args, ValueEnum};
 use cmpt_bundle::manifest::{Pattern, Task};
 use cmpt_core::modality::{ModalityId, ModalitySet};
 use serde::Serialize;
-use tch::Device;
 
 use super::UsageError;
 use crate::data::batch::{Dataset, Split};
 use crate::data::dataset::PreparedDataset;
-use crate::evaluation::evaluate::{self, Evaluation, Predictions};
+use crate::evaluation::evaluate::{self, Evaluation, Figures, Predictions};
 use crate::evaluation::f1::F1;
+use crate::evaluation::precision;
 use crate::exit_code::ExitCode;
+use crate::method::spec::Missing;
 use crate::training::checkpoint;
+use crate::training::device::DeviceChoice;
 
 /// Measure a checkpoint: accuracy or F1, overall and per class, and calibration, for each pattern
 #[derive(Args, Clone, Debug)]
@@ -36,6 +38,16 @@ pub struct EvalArgs {
     /// Also tell what each class was taken for: rows are the truth, columns the answers
     #[arg(long)]
     confusion: bool,
+    /// Also measure all samples together, each with the modalities that it has
+    #[arg(long)]
+    as_present: bool,
+    /// Weigh the proxies for a missing modality by how well each predicts it on validation data, in place of
+    /// their mean; makes no difference with less than three modalities
+    #[arg(long)]
+    weigh_proxies: bool,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceChoice,
     /// Samples in a batch
     #[arg(long, default_value_t = 128)]
     batch_size: usize,
@@ -68,6 +80,9 @@ struct Report {
     /// One a pattern, where samples have any number of labels.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     f1: Vec<F1>,
+    /// All samples as they are, where asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    present: Option<Figures>,
 }
 
 /// Runs the command. Temperatures are the checkpoint's, where it has them, else 1.
@@ -78,7 +93,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     if let Some(threads) = args.threads {
         tch::set_num_threads(threads);
     }
-    let model = checkpoint::open_model(&args.model, Device::Cpu)?;
+    let model = checkpoint::open_model(&args.model, args.device.open()?)?;
     let task = model.spec().task;
     if args.confusion && task == Task::Multilabel {
         return Err(UsageError::new("--confusion", "samples have any number of labels, expected one").into());
@@ -86,11 +101,11 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     let names: Vec<String> =
         model.spec().modalities.iter().map(|modality| modality.info.name.clone()).collect();
     let dataset = PreparedDataset::open(&args.data)?.with_modalities(&names)?;
-    let temperatures = checkpoint::find_calibration(&args.model)?;
+    let calibrated = checkpoint::find_calibration(&args.model)?;
+    let calibrated = calibrated.map(|calibration| calibration.patterns).unwrap_or_default();
     let temperature = |available: &[String]| {
-        let patterns = temperatures.iter().flat_map(|calibration| &calibration.patterns);
-        patterns
-            .into_iter()
+        calibrated
+            .iter()
             .find(|pattern| pattern.available == available)
             .map_or(1.0, |p| f64::from(p.temperature))
     };
@@ -100,12 +115,30 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
         SplitArg::Test => Split::Test,
     };
     let evaluation = Evaluation { dataset: &dataset, split, batch_size: args.batch_size };
-    let predictions = evaluate::predict(&model, evaluation, &patterns(args, &names)?)?;
+    let wanted = patterns(args, &names)?;
+    let predictions = match args.weigh_proxies {
+        false => evaluate::predict(&model, evaluation, &wanted)?,
+        true => {
+            if model.spec().missing == Missing::Zeros {
+                return Err(UsageError::new("--weigh-proxies", "the model has no proxies").into());
+            }
+            let validation = Evaluation { split: Split::Validation, ..evaluation };
+            let weights = precision::proxy_precision(&model, validation)?;
+            evaluate::predict_weighted(&model, evaluation, &wanted, &weights)?
+        }
+    };
     let measure = |predictions: &Predictions| {
         let available: Vec<String> = predictions.available.iter().map(|id| names[id.0].clone()).collect();
         evaluate::measure(&model, predictions, temperature(&available))
     };
     let patterns: Vec<Pattern> = predictions.iter().map(measure).collect();
+    let present = match args.as_present {
+        true => {
+            let predictions = evaluate::predict_present(&model, evaluation)?;
+            Some(evaluate::measure_present(&model, &predictions, &calibrated))
+        }
+        false => None,
+    };
     let report = Report {
         split,
         mean: evaluate::mean_metric(&patterns),
@@ -117,6 +150,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
             .filter(|_| task == Task::Multilabel)
             .map(|predictions| F1::of(&predictions.logits, &predictions.targets))
             .collect(),
+        present,
     };
     let mut stdout = io::stdout().lock();
     serde_json::to_writer_pretty(&mut stdout, &report).map_err(io::Error::from).context("write to stdout")?;

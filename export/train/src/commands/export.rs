@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::Context;
 use clap::Args;
 use cmpt_bundle::BundleWriter;
-use cmpt_bundle::manifest::{Metric, Pattern, Provenance, Window};
+use cmpt_bundle::manifest::{Pattern, Provenance, Window};
 use cmpt_core::modality::ModalitySet;
 use serde_json::json;
 use tch::Device;
@@ -20,7 +20,6 @@ use crate::exit_code::ExitCode;
 use crate::export::ExportError;
 use crate::export::bundle::Release;
 use crate::method::model::Model;
-use crate::method::spec::ModelSpec;
 use crate::training::checkpoint::{self, Calibration, Training};
 
 /// Write the bundle of a checkpoint: ONNX graphs, golden tensors, manifest, model card
@@ -73,7 +72,9 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let training = checkpoint::find_training(&args.checkpoint)?;
     let validation = match checkpoint::find_calibration(&args.checkpoint)? {
         Some(Calibration { patterns }) => patterns,
-        None => unmeasured(model.spec()),
+        None => ModalitySet::patterns(model.spec().modalities.len())
+            .map(|pattern| evaluate::unmeasured(model.spec(), pattern))
+            .collect(),
     };
     let (test, data) = match &args.data {
         Some(data) => test_figures(&model, data, args.batch_size, &validation)?,
@@ -114,18 +115,6 @@ fn test_figures(
         evaluate::measure(model, predictions, temperature)
     });
     Ok((test.collect(), dataset.description().to_owned()))
-}
-
-/// The patterns of a model that nobody measured: on no samples.
-fn unmeasured(spec: &ModelSpec) -> Vec<Pattern> {
-    let pattern = |available: ModalitySet| Pattern {
-        available: available.iter().map(|id| spec.modalities[id.0].info.name.clone()).collect(),
-        temperature: 1.0,
-        metric: Metric { name: "unmeasured".to_owned(), value: 0.0, samples: 0 },
-        per_class: vec![0.0; spec.labels.len()],
-        calibration_error: None,
-    };
-    ModalitySet::patterns(spec.modalities.len()).map(pattern).collect()
 }
 
 fn provenance(

@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use tch::Device;
 
 use super::UsageError;
 use super::pretrain::ArchitectureArgs;
@@ -13,15 +12,25 @@ use super::run_args::{MethodArgs, RunArgs};
 use crate::data::batch::{Dataset, ModalityInfo};
 use crate::data::dataset::PreparedDataset;
 use crate::exit_code::ExitCode;
-use crate::method::model::Model;
-use crate::method::spec::{Lora, ModalitySpec, ModelSpec, Tune};
+use crate::method::recipe::Recipe;
+use crate::method::spec::{Lora, Missing, ModalitySpec, ModelSpec, Tune};
 use crate::training::checkpoint;
+use crate::training::job::Origin;
 
 /// Train proxies, adapters and head on top of pretrained encoders
 #[derive(Args, Clone, Debug)]
 pub struct FitArgs {
     #[command(flatten)]
     run: RunArgs,
+    /// Constants of an experiment of the paper; options that are given go before it
+    #[arg(long, value_enum)]
+    recipe: Option<Recipe>,
+    /// Checkpoint to start from, as `init` makes it: its encoders, adapters and widths stay as they are
+    #[arg(long, value_name = "DIR", conflicts_with_all = [
+        "modalities", "encoder", "tune", "lora_rank", "lora_alpha", "lora_dropout", "fusion_width",
+        "family", "width", "depth", "heads", "mlp", "patch", "stride",
+    ])]
+    model: Option<PathBuf>,
     /// Modalities of the model, in its order [default: all of the data]
     #[arg(long, value_delimiter = ',')]
     modalities: Vec<String>,
@@ -77,20 +86,51 @@ impl FromStr for NamedDir {
 
 /// Runs the command.
 pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
-    args.run.prepare_torch();
     let all = PreparedDataset::open(&args.run.data)?;
     let dataset = if args.modalities.is_empty() { all } else { all.with_modalities(&args.modalities)? };
-    let spec = describe(args, &dataset)?;
+    let (spec, origin) = match &args.model {
+        Some(dir) => (describe_checkpoint(args, dir, &dataset)?, Origin::Checkpoint(dir.clone())),
+        None => {
+            let spec = describe(args, &dataset)?;
+            let origin = Origin::Encoders(args.encoder_dirs(&spec));
+            (spec, origin)
+        }
+    };
     let names: Vec<_> = spec.modalities.iter().map(|modality| modality.info.name.as_str()).collect();
-    let settings = args.run.settings(&names, Some(&args.method))?;
-    let model = Model::new(&spec, Device::Cpu);
-    for (index, name) in names.iter().enumerate() {
-        if let Some(dir) = args.encoder_dir(name) {
-            checkpoint::load_encoder(dir, &model, index)?;
+    let settings = args.run.settings(&names, Some(&args.method), args.recipe)?;
+    args.run.train(&dataset, &spec, &origin, &settings)
+}
+
+/// The model of the checkpoint in `dir`, with the labels of the data.
+fn describe_checkpoint(args: &FitArgs, dir: &Path, dataset: &dyn Dataset) -> anyhow::Result<ModelSpec> {
+    let spec = checkpoint::open_spec(dir)?;
+    let refuse = |argument: &str, reason: String| {
+        Err(UsageError::new(argument, format!("{} {reason}", dir.display())).into())
+    };
+    let (found, expected) = (spec.labels.len(), dataset.labels().len());
+    if found != expected {
+        return refuse("--model", format!("has {found} classes, the data {expected}"));
+    }
+    if spec.task != dataset.task() {
+        return refuse("--model", format!("is {:?}, the data {:?}", spec.task, dataset.task()));
+    }
+    for ModalitySpec { info, .. } in &spec.modalities {
+        let Some(known) = dataset.modalities().iter().find(|known| known.name == info.name) else {
+            return refuse("--model", format!("has a modality {} that the data has not", info.name));
+        };
+        if known.front_end != info.front_end {
+            let (name, model, data) = (&info.name, &info.front_end, &known.front_end);
+            return refuse("--model", format!("takes {name} as {model:?}, the data has {data:?}"));
         }
     }
-    let (_, code) = args.run.train(&dataset, model, settings)?;
-    Ok(code)
+    let missing = args.method.method.missing();
+    if (missing, spec.missing) == (Missing::Proxies, Missing::Zeros) {
+        return refuse(
+            "--method",
+            "has no proxies: make it with `init --proxies all`, or use an ablation".into(),
+        );
+    }
+    Ok(ModelSpec { labels: dataset.labels().to_vec(), missing, ..spec })
 }
 
 /// The model to train.
@@ -124,6 +164,14 @@ impl FitArgs {
                 p_dropout: self.lora_dropout,
             }),
         }
+    }
+
+    /// The pretrained encoders, by the place of their modality in `spec`.
+    fn encoder_dirs(&self, spec: &ModelSpec) -> Vec<(usize, PathBuf)> {
+        let dir = |(index, modality): (usize, &ModalitySpec)| {
+            Some((index, self.encoder_dir(&modality.info.name)?.to_owned()))
+        };
+        spec.modalities.iter().enumerate().filter_map(dir).collect()
     }
 
     fn encoder_dir(&self, modality: &str) -> Option<&Path> {

@@ -13,10 +13,9 @@ use crate::data::batch::{Dataset, ModalityInfo};
 use crate::data::dataset::PreparedDataset;
 use crate::encoder::spec::{EncoderSpec, Size};
 use crate::exit_code::ExitCode;
-use crate::method::model::Model;
 use crate::method::spec::{Missing, ModalitySpec, ModelSpec, Tune};
 use crate::training::checkpoint;
-use crate::training::trainer::BEST;
+use crate::training::job::{BEST, Origin};
 
 /// Train an encoder on a single-modality task; `fit` starts from it
 #[derive(Args, Clone, Debug)]
@@ -116,7 +115,6 @@ impl ArchitectureArgs {
 
 /// Runs the command.
 pub fn run(args: &PretrainArgs) -> anyhow::Result<ExitCode> {
-    args.run.prepare_torch();
     let dataset =
         PreparedDataset::open(&args.run.data)?.with_modalities(std::slice::from_ref(&args.modality))?;
     let info = dataset.modalities()[0].clone();
@@ -130,8 +128,8 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<ExitCode> {
         missing: Missing::Proxies,
     };
     spec.validate().context("describe the model")?;
-    let settings = args.run.settings(&[&args.modality], None)?;
-    let (_, code) = args.run.train(&dataset, Model::new(&spec, Device::Cpu), settings)?;
+    let settings = args.run.settings(&[&args.modality], None, None)?;
+    let code = args.run.train(&dataset, &spec, &Origin::Encoders(Vec::new()), &settings)?;
     let best = args.run.out.join(BEST);
     if best.exists() {
         let model = checkpoint::open_model(&best, Device::Cpu)?;

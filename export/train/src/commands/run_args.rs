@@ -13,12 +13,15 @@ use crate::exit_code::ExitCode;
 use crate::method::ablation::Method;
 use crate::method::alignment::AlignmentTarget;
 use crate::method::modality_dropout::{Drawing, PatternRate};
-use crate::method::model::Model;
-use crate::method::spec::Missing;
+use crate::method::precision::Precision;
+use crate::method::recipe::{Constants, Recipe};
+use crate::method::spec::{Lora, Missing, ModelSpec};
+use crate::training::device::DeviceChoice;
+use crate::training::job::{self, Job, Origin, Start};
+use crate::training::progress::Report;
 use crate::training::schedule::Warmup;
-use crate::training::settings::Settings;
+use crate::training::settings::{Selection, Settings};
 use crate::training::stop::{Stop, Stopped};
-use crate::training::trainer::{Outcome, Start, Trainer};
 
 /// Arguments that every run has.
 #[derive(Args, Clone, Debug)]
@@ -43,31 +46,46 @@ pub struct RunArgs {
     pub seed: u64,
     /// Passes over the training split
     #[arg(long)]
-    pub epochs: usize,
-    /// Samples in a batch
-    #[arg(long, default_value_t = 64)]
-    pub batch_size: usize,
-    /// Learning rate after the warm-up
-    #[arg(long, visible_alias = "lr", default_value_t = 1e-3)]
-    pub learning_rate: f64,
-    /// Epochs of warm-up, which need not be whole
-    #[arg(long, default_value_t = 5.0)]
-    pub warmup_epochs: f64,
+    pub epochs: Option<usize>,
+    /// Samples in a batch [default: 64]
+    #[arg(long)]
+    pub batch_size: Option<usize>,
+    /// Batches whose gradients make one step: a large batch in the memory of a small one
+    #[arg(long, default_value_t = 1)]
+    pub accumulate: usize,
+    /// Learning rate after the warm-up [default: 0.001]
+    #[arg(long, visible_alias = "lr")]
+    pub learning_rate: Option<f64>,
+    /// Epochs of warm-up, which need not be whole [default: 5]
+    #[arg(long)]
+    pub warmup_epochs: Option<f64>,
     /// Shape of the warm-up
     #[arg(long, value_enum, default_value_t)]
     pub warmup: Warmup,
-    /// Power of the polynomial decay
-    #[arg(long, default_value_t = 0.9)]
-    pub decay_power: f64,
-    /// Weight decay
-    #[arg(long, default_value_t = 0.02)]
-    pub weight_decay: f64,
+    /// Power of the polynomial decay [default: 0.9]
+    #[arg(long)]
+    pub decay_power: Option<f64>,
+    /// Weight decay [default: 0.02]
+    #[arg(long)]
+    pub weight_decay: Option<f64>,
     /// Bound on the norm of the gradients [default: none]
     #[arg(long)]
     pub clip_norm: Option<f64>,
     /// Part of the target that is spread over all classes
     #[arg(long, default_value_t = 0.0)]
     pub label_smoothing: f64,
+    /// Stop after so many epochs without a better one [default: never]
+    #[arg(long, value_name = "EPOCHS")]
+    pub patience: Option<usize>,
+    /// Pattern that chooses the best epoch on validation data, such as `video` [default: the mean of all]
+    #[arg(long, value_name = "PATTERN")]
+    pub select_by: Option<String>,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
+    /// What the encoders compute in
+    #[arg(long, value_enum, default_value_t)]
+    pub precision: Precision,
 }
 
 /// Arguments of the cross-modal method.
@@ -107,8 +125,22 @@ impl FromStr for NamedRate {
         if !(rate >= 0.0 && rate.is_finite()) {
             return Err(format!("share {rate}, expected 0 or more"));
         }
-        Ok(Self { available: names.split('+').map(str::to_owned).collect(), rate })
+        Ok(Self { available: self::names(names), rate })
     }
+}
+
+/// The modalities of a pattern such as `audio+video`.
+fn names(pattern: &str) -> Vec<String> {
+    pattern.split('+').map(str::to_owned).collect()
+}
+
+/// For each of `modalities` whether it is in `pattern`.
+fn flags(argument: &str, pattern: &[String], modalities: &[&str]) -> Result<Vec<bool>, UsageError> {
+    if let Some(unknown) = pattern.iter().find(|name| !modalities.contains(&name.as_str())) {
+        let reason = format!("no modality `{unknown}`, expected some of {modalities:?}");
+        return Err(UsageError::new(argument, reason));
+    }
+    Ok(modalities.iter().map(|name| pattern.iter().any(|given| given == name)).collect())
 }
 
 impl MethodArgs {
@@ -144,20 +176,34 @@ impl MethodArgs {
             return Ok(self.method.pattern_rates(modalities.len()));
         }
         let rate = |named: &NamedRate| {
-            if let Some(unknown) = named.available.iter().find(|name| !modalities.contains(&name.as_str())) {
-                let reason = format!("no modality `{unknown}`, expected some of {modalities:?}");
-                return Err(UsageError::new("--pattern-rate", reason));
-            }
-            let available = modalities.iter().map(|name| named.available.iter().any(|given| given == name));
-            Ok(PatternRate { available: available.collect(), rate: named.rate })
+            let available = flags("--pattern-rate", &named.available, modalities)?;
+            Ok(PatternRate { available, rate: named.rate })
         };
         self.pattern_rate.iter().map(rate).collect()
     }
 }
 
+/// Constants of a run of no recipe; it has to say how many epochs.
+const CONSTANTS: Constants = Constants {
+    epochs: 0,
+    batch_size: 64,
+    learning_rate: 1e-3,
+    warmup_epochs: 5.0,
+    decay_power: 0.9,
+    weight_decay: 0.02,
+    alignment_weight: 0.20,
+    lora: Lora { rank: 1, alpha: 1.0, p_dropout: 0.1 },
+};
+
 impl RunArgs {
-    /// The settings of a run on `modalities`; without `method`, of a single modality.
-    pub fn settings(&self, modalities: &[&str], method: Option<&MethodArgs>) -> Result<Settings, UsageError> {
+    /// The settings of a run on `modalities`; without `method`, of a single modality. What is not given is
+    /// the recipe's.
+    pub fn settings(
+        &self,
+        modalities: &[&str],
+        method: Option<&MethodArgs>,
+        recipe: Option<Recipe>,
+    ) -> Result<Settings, UsageError> {
         let pattern_rates = match method {
             Some(method) => {
                 method.validate()?;
@@ -167,15 +213,27 @@ impl RunArgs {
         };
         let alignment_weight =
             |method: &MethodArgs| method.alignment_weight.unwrap_or(method.method.alignment_weight());
+        let constants = recipe.map_or(CONSTANTS, Recipe::constants);
+        if recipe.is_none() && self.epochs.is_none() {
+            return Err(UsageError::new("--epochs", "it is not given, and there is no recipe that says"));
+        }
+        let selection = match &self.select_by {
+            None => Selection::Mean,
+            Some(pattern) => Selection::Pattern(flags("--select-by", &names(pattern), modalities)?),
+        };
         let settings = Settings {
             seed: self.seed,
-            epochs: self.epochs,
-            batch_size: self.batch_size,
-            learning_rate: self.learning_rate,
-            warmup_epochs: self.warmup_epochs,
+            epochs: self.epochs.unwrap_or(constants.epochs),
+            batch_size: self.batch_size.unwrap_or(constants.batch_size),
+            accumulate: self.accumulate,
+            precision: self.precision,
+            patience: self.patience,
+            selection,
+            learning_rate: self.learning_rate.unwrap_or(constants.learning_rate),
+            warmup_epochs: self.warmup_epochs.unwrap_or(constants.warmup_epochs),
             warmup: self.warmup,
-            decay_power: self.decay_power,
-            weight_decay: self.weight_decay,
+            decay_power: self.decay_power.unwrap_or(constants.decay_power),
+            weight_decay: self.weight_decay.unwrap_or(constants.weight_decay),
             clip_norm: self.clip_norm,
             label_smoothing: self.label_smoothing,
             alignment_weight: method.map_or(0.0, alignment_weight),
@@ -191,31 +249,34 @@ impl RunArgs {
         Ok(settings)
     }
 
-    /// Sets libtorch up before anything else of it is used.
-    pub fn prepare_torch(&self) {
-        if let Some(threads) = self.threads {
-            tch::set_num_threads(threads);
-        }
-        tch::manual_seed(self.seed as i64);
-    }
-
-    /// Runs `model` to its end, or until a signal or the time limit.
+    /// Trains to the end, or until a signal or the time limit.
     pub fn train(
         &self,
         dataset: &dyn Dataset,
-        model: Model,
-        settings: Settings,
-    ) -> anyhow::Result<(Outcome, ExitCode)> {
+        spec: &ModelSpec,
+        origin: &Origin,
+        settings: &Settings,
+    ) -> anyhow::Result<ExitCode> {
+        if let Some(threads) = self.threads {
+            tch::set_num_threads(threads);
+        }
         let limit = match self.max_hours.map(|hours| Duration::try_from_secs_f64(hours * 3600.0)) {
             None => None,
             Some(Ok(limit)) => Some(limit),
             Some(Err(_)) => return Err(UsageError::new("--max-hours", "expected 0 or more").into()),
         };
+        let device = self.device.open()?;
         let stop = Stop::on_signals(limit).context("watch for signals")?;
         let start = if self.resume { Start::Resume } else { Start::Fresh };
-        let outcome = Trainer::new(dataset, model, settings, &self.out, start)?.run(&stop)?;
-        let code = match outcome.stopped {
+        let (out, report) = (self.out.as_path(), Report::Epochs);
+        let job = Job { dataset, spec, origin, settings, device, out, start, report };
+        let outcome = job::train(&job, &stop)?;
+        Ok(match outcome.stopped {
             None => ExitCode::Success,
+            Some(Stopped::NoImprovement) => {
+                eprintln!("no better epoch for as long as patience lasts");
+                ExitCode::Success
+            }
             Some(Stopped::OutOfTime) => {
                 eprintln!("out of time: saved, `--resume` goes on");
                 ExitCode::Success
@@ -224,8 +285,7 @@ impl RunArgs {
                 eprintln!("interrupted: saved, `--resume` goes on");
                 ExitCode::Interrupted
             }
-        };
-        Ok((outcome, code))
+        })
     }
 }
 

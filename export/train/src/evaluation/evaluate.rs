@@ -2,6 +2,7 @@
 
 use cmpt_bundle::manifest::{Metric, Pattern, Task};
 use cmpt_core::modality::{ModalityId, ModalitySet};
+use serde::Serialize;
 use tch::{Kind, Tensor, no_grad};
 
 use super::calibration::{expected_calibration_error, fit_temperature};
@@ -9,7 +10,8 @@ use super::f1::F1;
 use crate::data::batch::{BatchRequest, Dataset, Split};
 use crate::data::error::DataError;
 use crate::encoder::Mode;
-use crate::method::gate::fuse;
+use crate::encoder::transformer::Tokens;
+use crate::method::gate::{fuse, fuse_weighted};
 use crate::method::model::Model;
 use crate::method::spec::ModelSpec;
 use crate::method::task;
@@ -24,13 +26,13 @@ pub enum EvaluateError {
     /// The data does not fit the model.
     #[error(transparent)]
     Inputs(#[from] InputsError),
-    /// No sample has all modalities of a pattern.
-    #[error("evaluate on {split:?}: no sample has {available:?}")]
+    /// No sample has what any of the patterns takes.
+    #[error("evaluate on {split:?}: no sample has all of {available:?}")]
     Empty {
         /// The split.
         split: Split,
-        /// The pattern.
-        available: Vec<String>,
+        /// The patterns.
+        available: Vec<Vec<String>>,
     },
 }
 
@@ -56,44 +58,115 @@ pub struct Predictions {
     pub targets: Tensor,
 }
 
-/// Predictions for each of `patterns`. Each sample is encoded once.
+/// Logits of all samples, each from the modalities that it has.
+#[derive(Debug)]
+pub struct PresentPredictions {
+    /// For each sample the available modalities.
+    pub available: Vec<ModalitySet>,
+    /// `[samples, classes]`.
+    pub logits: Tensor,
+    /// `[samples]` classes, or `[samples, classes]` of 1 and 0.
+    pub targets: Tensor,
+}
+
+/// How good predictions are.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Figures {
+    /// Accuracy, or the macro F1 where samples have any number of labels.
+    pub metric: Metric,
+    /// The same per class.
+    pub per_class: Vec<f32>,
+    /// Expected calibration error.
+    pub calibration_error: f32,
+}
+
+/// Predictions for each of `patterns`, of which some may have no samples. Each sample is encoded once.
 pub fn predict(
     model: &Model,
     evaluation: Evaluation<'_>,
     patterns: &[ModalitySet],
 ) -> Result<Vec<Predictions>, EvaluateError> {
+    predict_by(model, evaluation, patterns, &fuse)
+}
+
+/// As [`predict`], with proxies of these `weights`, as [`fuse_weighted`] takes them.
+pub fn predict_weighted(
+    model: &Model,
+    evaluation: Evaluation<'_>,
+    patterns: &[ModalitySet],
+    weights: &Tensor,
+) -> Result<Vec<Predictions>, EvaluateError> {
+    let gate = |tokens: &[Tokens], available: &Tensor| fuse_weighted(tokens, available, weights);
+    predict_by(model, evaluation, patterns, &gate)
+}
+
+/// As [`predict`], with `gate` to fuse tokens.
+fn predict_by(
+    model: &Model,
+    evaluation: Evaluation<'_>,
+    patterns: &[ModalitySet],
+    gate: &dyn Fn(&[Tokens], &Tensor) -> Tensor,
+) -> Result<Vec<Predictions>, EvaluateError> {
+    let mut parts: Vec<(Vec<Tensor>, Vec<Tensor>)> = patterns.iter().map(|_| Default::default()).collect();
+    each_batch(model, evaluation, |inputs, tokens| {
+        for (pattern, (logits, targets)) in patterns.iter().zip(&mut parts) {
+            let mask = mask(*pattern, inputs);
+            let complete = (&inputs.present * &mask).eq_tensor(&mask).all_dim(1, false);
+            let all = model.classify(&gate(tokens, &mask.expand_as(&inputs.present)));
+            logits.push(all.index(&[Some(&complete)]));
+            targets.push(inputs.targets.index(&[Some(&complete)]));
+        }
+    })?;
+    if parts.iter().all(|(_, targets)| targets.iter().all(|part| part.numel() == 0)) {
+        let available = patterns.iter().map(|pattern| names(model, *pattern)).collect();
+        return Err(EvaluateError::Empty { split: evaluation.split, available });
+    }
+    let collected = patterns.iter().zip(parts).map(|(available, (logits, targets))| Predictions {
+        available: *available,
+        logits: Tensor::cat(&logits, 0),
+        targets: Tensor::cat(&targets, 0),
+    });
+    Ok(collected.collect())
+}
+
+/// Predictions for every sample of a split from the modalities that it has: what is missing in inference is
+/// what the data lack.
+pub fn predict_present(
+    model: &Model,
+    evaluation: Evaluation<'_>,
+) -> Result<PresentPredictions, EvaluateError> {
+    let (mut logits, mut targets, mut available) = (Vec::new(), Vec::new(), Vec::new());
+    each_batch(model, evaluation, |inputs, tokens| {
+        logits.push(model.classify(&fuse(tokens, &inputs.present)));
+        targets.push(inputs.targets.shallow_clone());
+        let flags: Vec<f64> = inputs.present.view(-1).try_into().expect("a row of numbers");
+        let row = |row: &[f64]| -> ModalitySet {
+            (0..row.len()).filter(|id| row[*id] > 0.0).map(ModalityId).collect()
+        };
+        available.extend(flags.chunks(inputs.features.len()).map(row));
+    })?;
+    if available.is_empty() {
+        let any = model.spec().modalities.iter().map(|modality| vec![modality.info.name.clone()]);
+        return Err(EvaluateError::Empty { split: evaluation.split, available: any.collect() });
+    }
+    Ok(PresentPredictions { available, logits: Tensor::cat(&logits, 0), targets: Tensor::cat(&targets, 0) })
+}
+
+/// Encodes a split, and hands each batch and its tokens to `take`.
+pub(super) fn each_batch(
+    model: &Model,
+    evaluation: Evaluation<'_>,
+    mut take: impl FnMut(&Inputs, &[Tokens]),
+) -> Result<(), EvaluateError> {
     let Evaluation { dataset, split, batch_size } = evaluation;
     let columns = Columns::find(model.spec(), dataset)?;
-    let mut parts: Vec<(Vec<Tensor>, Vec<Tensor>)> = patterns.iter().map(|_| Default::default()).collect();
     let request = BatchRequest { split, batch_size, seed: 0, epoch: 0, skip: 0 };
     for batch in dataset.batches(request)? {
         let inputs = columns.inputs(&batch?, model.device())?;
         let _guard = tch::no_grad_guard();
-        let tokens: Vec<_> = inputs
-            .features
-            .iter()
-            .enumerate()
-            .map(|(index, features)| model.encode(index, features, Mode::Infer))
-            .collect();
-        for (pattern, (logits, targets)) in patterns.iter().zip(&mut parts) {
-            let mask = mask(*pattern, &inputs);
-            let complete = (&inputs.present * &mask).eq_tensor(&mask).all_dim(1, false);
-            let all = model.classify(&fuse(&tokens, &mask.expand_as(&inputs.present)));
-            logits.push(all.index(&[Some(&complete)]));
-            targets.push(inputs.targets.index(&[Some(&complete)]));
-        }
+        take(&inputs, &inputs.encode(model, Mode::Infer));
     }
-    let collected = patterns.iter().zip(parts).map(|(available, (logits, targets))| {
-        if targets.iter().all(|part| part.numel() == 0) {
-            return Err(EvaluateError::Empty { split, available: names(model, *available) });
-        }
-        Ok(Predictions {
-            available: *available,
-            logits: Tensor::cat(&logits, 0),
-            targets: Tensor::cat(&targets, 0),
-        })
-    });
-    collected.collect()
+    Ok(())
 }
 
 /// A pattern as a row `[1, modalities]` of 1 and 0.
@@ -103,30 +176,66 @@ fn mask(pattern: ModalitySet, inputs: &Inputs) -> Tensor {
     Tensor::from_slice(&row).view([1, -1]).to_device(inputs.present.device())
 }
 
-/// Figures of one pattern at `temperature`: accuracy, or the macro F1 where samples have any number of
-/// labels.
+/// Figures of one pattern at `temperature`.
 pub fn measure(model: &Model, predictions: &Predictions, temperature: f64) -> Pattern {
-    no_grad(|| {
-        let Predictions { available, logits, targets } = predictions;
-        let ModelSpec { task, labels, .. } = model.spec();
-        let scores = task::scores(*task, logits, temperature);
-        let (name, value, per_class) = match task {
-            Task::Multiclass => {
-                ("accuracy", accuracy(logits, targets), recalls(logits, targets, labels.len()))
-            }
-            Task::Multilabel => {
-                let f1 = F1::of(logits, targets);
-                ("f1_macro", f1.r#macro, f1.per_label)
-            }
-        };
-        Pattern {
-            available: names(model, *available),
-            temperature: temperature as f32,
-            metric: Metric { name: name.into(), value: value as f32, samples: targets.size()[0] as usize },
-            per_class: per_class.into_iter().map(|value| value as f32).collect(),
-            calibration_error: Some(expected_calibration_error(*task, &scores, targets) as f32),
+    let Predictions { available, logits, targets } = predictions;
+    if targets.numel() == 0 {
+        return unmeasured(model.spec(), *available);
+    }
+    let scores = no_grad(|| task::scores(model.spec().task, logits, temperature));
+    let Figures { metric, per_class, calibration_error } = figures(model.spec(), logits, &scores, targets);
+    Pattern {
+        available: names(model, *available),
+        temperature: temperature as f32,
+        metric,
+        per_class,
+        calibration_error: Some(calibration_error),
+    }
+}
+
+/// The entry of a pattern that nobody measured: on no samples.
+pub fn unmeasured(spec: &ModelSpec, available: ModalitySet) -> Pattern {
+    Pattern {
+        available: available.iter().map(|id| spec.modalities[id.0].info.name.clone()).collect(),
+        temperature: 1.0,
+        metric: Metric { name: "unmeasured".to_owned(), value: 0.0, samples: 0 },
+        per_class: vec![0.0; spec.labels.len()],
+        calibration_error: None,
+    }
+}
+
+/// Figures over all samples as they are, each at the temperature of its pattern in `calibrated`, or 1.
+pub fn measure_present(model: &Model, predictions: &PresentPredictions, calibrated: &[Pattern]) -> Figures {
+    let PresentPredictions { available, logits, targets } = predictions;
+    let temperature = |available: &ModalitySet| {
+        let names = names(model, *available);
+        calibrated
+            .iter()
+            .find(|pattern| pattern.available == names)
+            .map_or(1.0, |pattern| pattern.temperature)
+    };
+    let temperatures: Vec<f32> = available.iter().map(temperature).collect();
+    let temperatures = Tensor::from_slice(&temperatures).view([-1, 1]).to_device(logits.device());
+    let scores = no_grad(|| task::scores(model.spec().task, &(logits / temperatures), 1.0));
+    figures(model.spec(), logits, &scores, targets)
+}
+
+fn figures(spec: &ModelSpec, logits: &Tensor, scores: &Tensor, targets: &Tensor) -> Figures {
+    let (name, value, per_class) = no_grad(|| match spec.task {
+        Task::Multiclass => {
+            ("accuracy", accuracy(logits, targets), recalls(logits, targets, spec.labels.len()))
         }
-    })
+        Task::Multilabel => {
+            let f1 = F1::of(logits, targets);
+            ("f1_macro", f1.r#macro, f1.per_label)
+        }
+    });
+    let error = expected_calibration_error(spec.task, scores, targets);
+    Figures {
+        metric: Metric { name: name.into(), value: value as f32, samples: targets.size()[0] as usize },
+        per_class: per_class.into_iter().map(|value| value as f32).collect(),
+        calibration_error: error as f32,
+    }
 }
 
 /// The accuracy over the samples of each class; 0 without samples.
@@ -149,14 +258,19 @@ pub fn confusion(predictions: &Predictions) -> Vec<Vec<usize>> {
 
 /// Figures of one pattern at the temperature that fits the same predictions best.
 pub fn calibrate(model: &Model, predictions: &Predictions) -> Pattern {
-    let temperature =
-        no_grad(|| fit_temperature(model.spec().task, &predictions.logits, &predictions.targets));
+    let Predictions { available, logits, targets } = predictions;
+    if targets.numel() == 0 {
+        return unmeasured(model.spec(), *available);
+    }
+    let temperature = no_grad(|| fit_temperature(model.spec().task, logits, targets));
     measure(model, predictions, temperature)
 }
 
-/// The mean of the metric over patterns, which chooses the epoch.
+/// The mean of the metric over the patterns that were measured.
 pub fn mean_metric(patterns: &[Pattern]) -> f64 {
-    patterns.iter().map(|pattern| f64::from(pattern.metric.value)).sum::<f64>() / patterns.len() as f64
+    let measured = patterns.iter().filter(|pattern| pattern.metric.samples > 0);
+    let values: Vec<f64> = measured.map(|pattern| f64::from(pattern.metric.value)).collect();
+    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 /// The share of samples whose largest logit is the target's; 0 without samples.
@@ -167,7 +281,7 @@ fn accuracy(logits: &Tensor, targets: &Tensor) -> f64 {
     logits.argmax(1, false).eq_tensor(targets).to_kind(Kind::Double).mean(None).double_value(&[])
 }
 
-fn names(model: &Model, available: ModalitySet) -> Vec<String> {
+pub(super) fn names(model: &Model, available: ModalitySet) -> Vec<String> {
     available.iter().map(|id| model.spec().modalities[id.0].info.name.clone()).collect()
 }
 

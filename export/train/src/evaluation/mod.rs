@@ -3,3 +3,4 @@
 pub mod calibration;
 pub mod evaluate;
 pub mod f1;
+pub mod precision;

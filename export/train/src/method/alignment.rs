@@ -21,20 +21,28 @@ pub enum AlignmentTarget {
 /// proxy for b and encoder b's class token, averaged over the samples that have both.
 ///
 /// Shapes: `tokens` has one entry per modality; `present` `[batch, modalities]`, 1 or 0; result [].
+/// `whole` `[samples, modalities]` is `present` of all samples that the average is over: of this batch, or of
+/// several, whose losses then add up.
 /// Source: equation 4 of the paper, which has two modalities and hence two pairs.
-pub fn alignment_loss(tokens: &[Tokens], present: &Tensor, target: AlignmentTarget) -> Tensor {
+pub fn alignment_loss(
+    tokens: &[Tokens],
+    present: &Tensor,
+    whole: &Tensor,
+    target: AlignmentTarget,
+) -> Tensor {
     // A model without proxies has nothing to align.
     let pairs = (0..tokens.len())
         .filter(|a| !tokens[*a].proxies.is_empty())
         .flat_map(|a| (0..tokens.len()).map(move |b| (a, b)));
     let losses = pairs.filter(|(a, b)| a != b).map(|(a, b)| {
-        let both = present.select(1, a as i64) * present.select(1, b as i64);
+        let complete = |present: &Tensor| present.select(1, a as i64) * present.select(1, b as i64);
+        let both = complete(present);
         let aim = match target {
             AlignmentTarget::Moves => tokens[b].cls.shallow_clone(),
             AlignmentTarget::Fixed => tokens[b].cls.detach(),
         };
         let error = (proxy(tokens, a, b) - aim).square().mean_dim(1, false, None);
-        (error * &both).sum(None) / both.sum(None).clamp_min(1.0)
+        (error * both).sum(None) / complete(whole).sum(None).clamp_min(1.0)
     });
     losses
         .reduce(|sum, next| sum + next)
@@ -67,18 +75,22 @@ mod tests {
         ];
         // First sample: (0 + 4) / 2 for the first pair, (0 + 9) / 2 for the second.
         let first_only = tensor(&[1.0, 1.0, 1.0, 0.0], 2);
-        assert_eq!(value(&alignment_loss(&both, &first_only, AlignmentTarget::Moves)), 6.5);
+        assert_eq!(value(&alignment_loss(&both, &first_only, &first_only, AlignmentTarget::Moves)), 6.5);
         let none = tensor(&[0.0, 1.0, 1.0, 0.0], 2);
-        assert_eq!(value(&alignment_loss(&both, &none, AlignmentTarget::Moves)), 0.0);
+        assert_eq!(value(&alignment_loss(&both, &none, &none, AlignmentTarget::Moves)), 0.0);
     }
 
     #[test]
     fn three_modalities_have_six_pairs() {
         let token = || Tokens { cls: tensor(&[1.0], 1), proxies: vec![tensor(&[3.0], 1), tensor(&[3.0], 1)] };
         let all = [token(), token(), token()];
-        assert_eq!(value(&alignment_loss(&all, &tensor(&[1.0; 3], 3), AlignmentTarget::Moves)), 24.0);
+        let loss = |present: &[f32]| {
+            let present = tensor(present, 3);
+            value(&alignment_loss(&all, &present, &present, AlignmentTarget::Moves))
+        };
+        assert_eq!(loss(&[1.0; 3]), 24.0);
         // Without the third modality, two pairs remain.
-        assert_eq!(value(&alignment_loss(&all, &tensor(&[1.0, 1.0, 0.0], 3), AlignmentTarget::Moves)), 8.0);
+        assert_eq!(loss(&[1.0, 1.0, 0.0]), 8.0);
     }
 
     #[test]
@@ -89,7 +101,8 @@ mod tests {
                 Tokens { cls: cls.shallow_clone(), proxies: vec![tensor(&[0.0], 1)] },
                 Tokens { cls: tensor(&[0.0], 1), proxies: vec![tensor(&[3.0], 1).set_requires_grad(true)] },
             ];
-            alignment_loss(&both, &tensor(&[1.0, 1.0], 2), target).backward();
+            let present = tensor(&[1.0, 1.0], 2);
+            alignment_loss(&both, &present, &present, target).backward();
             cls.grad()
         };
         assert!(gradient(AlignmentTarget::Moves).defined());

@@ -12,21 +12,30 @@ use crate::encoder::transformer::Tokens;
 /// Without proxies, what is missing adds nothing.
 /// Source: equation 5 of the paper, extended to any number of modalities by the mean.
 pub fn fuse(tokens: &[Tokens], available: &Tensor) -> Tensor {
+    let count = tokens.len() as i64;
+    fuse_weighted(tokens, available, &Tensor::ones([count, count], (available.kind(), available.device())))
+}
+
+/// As [`fuse`], with weighted means of proxies.
+///
+/// Shapes: `weights` `[modalities, modalities]`: what the proxy that encoder `row` carries for modality
+/// `column` weighs, relative to the others' that are available. They are positive.
+pub fn fuse_weighted(tokens: &[Tokens], available: &Tensor, weights: &Tensor) -> Tensor {
     let without_proxies = tokens.iter().all(|tokens| tokens.proxies.is_empty());
     let column = |modality: usize| available.narrow(1, modality as i64, 1);
-    // Where `missing` is missing, all available modalities are others, so the divisor is their number.
-    let present = available.sum_dim_intlist(1i64, true, None).clamp_min(1.0);
     let token = |missing: usize| {
         let here = column(missing);
         let own = &tokens[missing].cls * &here;
         if without_proxies {
             return own;
         }
-        let others = (0..tokens.len()).filter(|other| *other != missing);
-        let proxies = others.map(|other| proxy(tokens, other, missing) * column(other));
-        own + proxies.reduce(|sum, next| sum + next).expect("there is another modality")
-            * (here.ones_like() - &here)
-            / &present
+        let others = || (0..tokens.len()).filter(|other| *other != missing);
+        let share = |other: usize| column(other) * weights.get(other as i64).get(missing as i64);
+        let proxies = others().map(|other| proxy(tokens, other, missing) * share(other));
+        let sum = proxies.reduce(|sum, next| sum + next).expect("there is another modality");
+        let total = others().map(share).reduce(|sum, next| sum + next).expect("there is another modality");
+        // Where nothing else is available the modality itself is, and there is no mean.
+        own + sum * (here.ones_like() - &here) / total.masked_fill(&total.eq(0.0), 1.0)
     };
     (0..tokens.len()).map(token).reduce(|sum, next| sum + next).expect("a model has a modality")
 }
@@ -81,6 +90,22 @@ mod tests {
         assert_eq!(fuse(&all, &row(&[1.0, 1.0, 0.0])), row(&[1.0 + 2.0 + (100.0 + 200.0) / 2.0]));
         assert_eq!(fuse(&all, &row(&[0.0, 1.0, 1.0])), row(&[(20.0 + 30.0) / 2.0 + 2.0 + 3.0]));
         assert_eq!(fuse(&all, &row(&[0.0, 1.0, 0.0])), row(&[20.0 + 2.0 + 200.0]));
+    }
+
+    #[test]
+    fn proxies_may_have_weights() {
+        let all = [
+            tokens(&[1.0], &[&[10.0], &[100.0]]),
+            tokens(&[2.0], &[&[20.0], &[200.0]]),
+            tokens(&[3.0], &[&[30.0], &[300.0]]),
+        ];
+        // Of the proxies for the last modality, the second encoder's weighs three times the first's.
+        let weights = Tensor::from_slice(&[1.0f32, 1.0, 1.0, 1.0, 1.0, 3.0, 1.0, 1.0, 1.0]).view([3, 3]);
+        let fused = |available: &[f32]| fuse_weighted(&all, &row(available), &weights);
+        assert_eq!(fused(&[1.0, 1.0, 0.0]), row(&[1.0 + 2.0 + (100.0 + 3.0 * 200.0) / 4.0]));
+        // One that is alone has all the weight, and what is there needs none.
+        assert_eq!(fused(&[0.0, 1.0, 0.0]), row(&[20.0 + 2.0 + 200.0]));
+        assert_eq!(fused(&[1.0, 1.0, 1.0]), row(&[6.0]));
     }
 
     #[test]

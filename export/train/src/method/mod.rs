@@ -5,6 +5,7 @@ pub mod alignment;
 pub mod gate;
 pub mod modality_dropout;
 pub mod model;
+pub mod precision;
 pub mod recipe;
 pub mod spec;
 pub mod task;

@@ -136,6 +136,11 @@ pub fn open_model(dir: &Path, device: Device) -> Result<Model, CheckpointError> 
     Ok(model)
 }
 
+/// Overwrites every weight of `model` with that of the checkpoint in `dir`, which may have others too.
+pub fn load_weights(dir: &Path, model: &Model) -> Result<(), CheckpointError> {
+    Ok(weights::load(&dir.join(WEIGHTS), model.weights())?)
+}
+
 /// Reads `training.json` of the checkpoint in `dir`; `None` where it has none, as an untrained one.
 pub fn find_training(dir: &Path) -> Result<Option<Training>, CheckpointError> {
     if dir.join(TRAINING).exists() { open_training(dir).map(Some) } else { Ok(None) }

@@ -1,20 +1,31 @@
 //! Batches as tensors, reduced to the modalities a model has.
 
 use cmpt_bundle::manifest::Task;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::data::batch::{Batch, Dataset, Targets};
+use crate::encoder::Mode;
+use crate::encoder::transformer::Tokens;
+use crate::method::model::Model;
 use crate::method::spec::ModelSpec;
 use crate::weights::dimensions;
 
 /// A batch in the order of the model's modalities. Samples without any of them are left out.
 pub struct Inputs {
-    /// Per modality, `[batch, ..input shape]`.
-    pub features: Vec<Tensor>,
+    /// Per modality, what the samples that have it are encoded from.
+    pub features: Vec<Features>,
     /// `[batch, modalities]`, 1 or 0.
     pub present: Tensor,
     /// `[batch]` classes, or `[batch, classes]` of 1 and 0 where a sample has any number of labels.
     pub targets: Tensor,
+}
+
+/// Features of the samples that have a modality.
+pub struct Features {
+    /// `[samples, ..input shape]` or `[samples, parts, ..input shape]`.
+    pub values: Tensor,
+    /// Their places in the batch, `[samples]`; `None` where every sample has it.
+    pub places: Option<Tensor>,
 }
 
 /// Data that does not fit the model.
@@ -53,7 +64,9 @@ pub enum InputsError {
         expected: usize,
     },
     /// Features have another shape than the encoder's input.
-    #[error("encode {modality}: features have shape {found:?}, the encoder takes {expected:?}")]
+    #[error(
+        "encode {modality}: features have shape {found:?}, the encoder takes {expected:?}, or several of that"
+    )]
     Shape {
         /// The modality.
         modality: String,
@@ -107,20 +120,20 @@ impl Columns {
 
     /// The tensors of `batch`.
     pub fn inputs(&self, batch: &Batch, device: Device) -> Result<Inputs, InputsError> {
-        let kept: Vec<i64> = (0..batch.len())
-            .filter(|sample| self.columns.iter().any(|column| batch.present[column.index][*sample]))
-            .map(|sample| sample as i64)
+        let has = |column: &Column, sample: usize| batch.present[column.index][sample];
+        let kept: Vec<usize> = (0..batch.len())
+            .filter(|sample| self.columns.iter().any(|column| has(column, *sample)))
             .collect();
-        let kept = (kept.len() < batch.len()).then(|| Tensor::from_slice(&kept));
-        let keep = |tensor: Tensor| match &kept {
-            Some(kept) => tensor.index_select(0, kept),
-            None => tensor,
+        let keep = |tensor: Tensor| match kept.len() == batch.len() {
+            true => tensor,
+            false => tensor.index_select(0, &places(kept.iter().copied())),
         };
         let mut features = Vec::with_capacity(self.columns.len());
         let mut present = Vec::with_capacity(self.columns.len());
         for column in &self.columns {
             let found = &batch.shapes[column.index];
-            if *found != column.shape {
+            let parts = found.len() == column.shape.len() + 1 && found[0] > 0;
+            if *found != column.shape && !(parts && found[1..] == column.shape) {
                 return Err(InputsError::Shape {
                     modality: column.name.clone(),
                     found: found.clone(),
@@ -128,15 +141,23 @@ impl Columns {
                 });
             }
             let shape = [&[batch.len() as i64], &dimensions(found)[..]].concat();
-            let tensor = Tensor::from_slice(&batch.features[column.index]).view(&shape[..]);
-            features.push(keep(tensor).to_device(device));
-            let flags: Vec<f32> =
-                batch.present[column.index].iter().map(|p| f32::from(u8::from(*p))).collect();
+            let all = Tensor::from_slice(&batch.features[column.index]).view(&shape[..]);
+            let flags: Vec<bool> = kept.iter().map(|sample| has(column, *sample)).collect();
+            let own = kept.iter().copied().filter(|sample| has(column, *sample));
+            let complete = flags.iter().all(|has| *has);
+            features.push(match complete {
+                true => Features { values: keep(all).to_device(device), places: None },
+                false => Features {
+                    values: all.index_select(0, &places(own)).to_device(device),
+                    places: Some(places((0..kept.len()).filter(|place| flags[*place])).to_device(device)),
+                },
+            });
+            let flags: Vec<f32> = flags.into_iter().map(|has| f32::from(u8::from(has))).collect();
             present.push(Tensor::from_slice(&flags));
         }
         Ok(Inputs {
             features,
-            present: keep(Tensor::stack(&present, 1)).to_device(device),
+            present: Tensor::stack(&present, 1).to_device(device),
             targets: keep(self.targets(&batch.targets)?).to_device(device),
         })
     }
@@ -155,5 +176,34 @@ impl Columns {
                 Ok(Tensor::from_slice(&flags).view([rows.len() as i64, self.labels as i64]))
             }
         }
+    }
+}
+
+fn places(samples: impl Iterator<Item = usize>) -> Tensor {
+    Tensor::from_slice(&samples.map(|sample| sample as i64).collect::<Vec<_>>())
+}
+
+impl Inputs {
+    /// How many samples.
+    pub fn samples(&self) -> usize {
+        self.present.size()[0] as usize
+    }
+
+    /// Tokens of every sample and modality. A modality that a sample lacks is not encoded: its tokens are
+    /// zeros, which neither the gate nor the alignment reads.
+    pub fn encode(&self, model: &Model, mode: Mode) -> Vec<Tokens> {
+        let encode = |(index, features): (usize, &Features)| {
+            let Some(places) = &features.places else { return model.encode(index, &features.values, mode) };
+            let room = || {
+                let shape = [self.samples() as i64, model.spec().width as i64];
+                Tensor::zeros(shape, (Kind::Float, model.device()))
+            };
+            if places.numel() == 0 {
+                let proxies = model.spec().proxies(index).iter().map(|_| room()).collect();
+                return Tokens { cls: room(), proxies };
+            }
+            model.encode(index, &features.values, mode).map(|token| room().index_add(0, places, token))
+        };
+        self.features.iter().enumerate().map(encode).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! Metrics of a run: one JSON object a line in `metrics.jsonl`.
+//! Metrics of a run: one JSON object a line in `metrics.jsonl`, and the same for TensorBoard beside it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 
 use cmpt_bundle::manifest::Pattern;
 use serde::{Deserialize, Serialize};
+
+use super::tensorboard::EventFile;
+
+/// The file of a run's metrics within its folder.
+const METRICS: &str = "metrics.jsonl";
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +50,26 @@ impl Event {
             Self::Train { step, .. } | Self::Validation { step, .. } => *step,
         }
     }
+
+    /// What TensorBoard shows.
+    fn scalars(&self) -> Vec<(String, f64)> {
+        match self {
+            Self::Train { loss, alignment, learning_rate, samples_per_s, .. } => vec![
+                ("train/loss".into(), *loss),
+                ("train/alignment".into(), *alignment),
+                ("train/learning_rate".into(), *learning_rate),
+                ("train/samples_per_s".into(), *samples_per_s),
+            ],
+            Self::Validation { score, patterns, .. } => {
+                let of_pattern = |pattern: &Pattern| {
+                    let value = f64::from(pattern.metric.value);
+                    (format!("validation/{}", pattern.key()), value)
+                };
+                let measured = patterns.iter().filter(|pattern| pattern.metric.samples > 0);
+                [("validation/score".into(), *score)].into_iter().chain(measured.map(of_pattern)).collect()
+            }
+        }
+    }
 }
 
 /// Why metrics could not be written.
@@ -57,18 +82,20 @@ pub struct MetricsError {
     pub source: io::Error,
 }
 
-/// An open `metrics.jsonl`.
+/// An open `metrics.jsonl` and an open event file.
 pub struct Metrics {
     path: PathBuf,
     file: File,
+    events: EventFile,
 }
 
 impl Metrics {
-    /// Continues `path` after `step`: lines of later steps, which a killed run wrote after its last
-    /// checkpoint, are removed.
-    pub fn open(path: &Path, step: usize) -> Result<Self, MetricsError> {
+    /// Continues the metrics in the folder `dir` after `step`: lines of later steps, which a killed run wrote
+    /// after its last checkpoint, are removed.
+    pub fn open(dir: &Path, step: usize) -> Result<Self, MetricsError> {
+        let path = dir.join(METRICS);
         let open = || {
-            let lines = match fs::read_to_string(path) {
+            let lines = match fs::read_to_string(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
                 text => text?,
             };
@@ -76,12 +103,12 @@ impl Metrics {
                 // A line cut short by a kill is no event.
                 serde_json::from_str::<Event>(line).is_ok_and(|event| event.step() <= step)
             });
-            fs::write(path, kept.map(|line| format!("{line}\n")).collect::<String>())?;
-            OpenOptions::new().append(true).open(path)
+            fs::write(&path, kept.map(|line| format!("{line}\n")).collect::<String>())?;
+            Ok((OpenOptions::new().append(true).open(&path)?, EventFile::create(dir, step)?))
         };
         match open() {
-            Ok(file) => Ok(Self { path: path.into(), file }),
-            Err(source) => Err(MetricsError { path: path.into(), source }),
+            Ok((file, events)) => Ok(Self { path, file, events }),
+            Err(source) => Err(MetricsError { path, source }),
         }
     }
 
@@ -90,6 +117,7 @@ impl Metrics {
         let mut line = serde_json::to_string(event).expect("events have string keys only");
         line.push('\n');
         let written = self.file.write_all(line.as_bytes());
+        let written = written.and_then(|()| self.events.scalars(event.step(), &event.scalars()));
         written.map_err(|source| MetricsError { path: self.path.clone(), source })
     }
 }
@@ -103,12 +131,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metrics.jsonl");
         let event = |step| Event::Validation { step, epoch: 0, score: 0.5, patterns: Vec::new() };
-        let mut metrics = Metrics::open(&path, 0).unwrap();
+        let mut metrics = Metrics::open(dir.path(), 0).unwrap();
         for step in [10, 20, 30] {
             metrics.write(&event(step)).unwrap();
         }
         fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"event\":\"tr").unwrap();
-        Metrics::open(&path, 20).unwrap().write(&event(21)).unwrap();
+        Metrics::open(dir.path(), 20).unwrap().write(&event(21)).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let events: Vec<Event> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(events, [event(10), event(20), event(21)]);

@@ -2,10 +2,16 @@
 
 pub mod adamw;
 pub mod checkpoint;
+pub mod device;
+pub mod error;
 pub mod inputs;
+pub mod job;
+pub mod memory;
 pub mod metrics;
 pub mod progress;
 pub mod schedule;
 pub mod settings;
+pub mod step;
 pub mod stop;
-pub mod trainer;
+pub mod tensorboard;
+mod trainer;

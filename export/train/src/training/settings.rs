@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::schedule::{Schedule, Warmup};
 use crate::method::alignment::AlignmentTarget;
 use crate::method::modality_dropout::{Drawing, PatternRate};
+use crate::method::precision::Precision;
 
 /// Settings of a run; a resumed run must have the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,18 @@ pub struct Settings {
     pub epochs: usize,
     /// Samples in a batch.
     pub batch_size: usize,
+    /// Batches whose gradients make one step.
+    #[serde(default = "one")]
+    pub accumulate: usize,
+    /// What the encoders compute in.
+    #[serde(default)]
+    pub precision: Precision,
+    /// Epochs without a better one after which the run ends; never where there is none.
+    #[serde(default)]
+    pub patience: Option<usize>,
+    /// What makes an epoch better than another.
+    #[serde(default)]
+    pub selection: Selection,
     /// Learning rate after the warm-up.
     pub learning_rate: f64,
     /// Epochs of warm-up, which need not be whole.
@@ -40,6 +53,21 @@ pub struct Settings {
     pub pattern_rates: Vec<PatternRate>,
 }
 
+/// What the best epoch is the best by, on validation data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// The mean of the metric over all availability patterns that have samples.
+    #[default]
+    Mean,
+    /// The metric of one pattern: for each modality whether it is there.
+    Pattern(Vec<bool>),
+}
+
+fn one() -> usize {
+    1
+}
+
 /// A setting out of its range.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("setting {field} is {value}, expected {expected}")]
@@ -59,6 +87,13 @@ impl Settings {
         let checks = [
             ("epochs", self.epochs as f64, self.epochs > 0, "at least 1"),
             ("batch_size", self.batch_size as f64, self.batch_size > 0, "at least 1"),
+            ("accumulate", self.accumulate as f64, self.accumulate > 0, "at least 1"),
+            (
+                "patience",
+                self.patience.unwrap_or_default() as f64,
+                self.patience.is_none_or(|epochs| epochs > 0),
+                "at least 1",
+            ),
             ("learning_rate", self.learning_rate, self.learning_rate > 0.0, "a positive number"),
             (
                 "warmup_epochs",

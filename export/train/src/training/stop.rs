@@ -25,6 +25,8 @@ pub enum Stopped {
     Interrupted,
     /// It had its time.
     OutOfTime,
+    /// It had its patience: later epochs were no better.
+    NoImprovement,
 }
 
 impl Stop {

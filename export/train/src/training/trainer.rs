@@ -3,194 +3,114 @@
 //! All randomness of a step comes from the run's seed and the number of the step, so a run that was
 //! stopped anywhere and resumed gives the very weights of one that was not.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cmpt_core::modality::ModalitySet;
+use cmpt_core::modality::{ModalityId, ModalitySet};
 use serde::Serialize;
 use serde_json::Value;
-use tch::{Kind, Tensor};
+use tch::Kind;
 
 use super::adamw::AdamW;
-use super::checkpoint::{self, Best, Calibration, CheckpointError, Extra, Progress, Training};
-use super::inputs::{Columns, Inputs, InputsError};
-use super::metrics::{Event, Metrics, MetricsError};
-use super::progress;
+use super::checkpoint::{self, Best, Calibration, Extra, Progress, Training};
+use super::error::TrainError;
+use super::inputs::{Columns, Inputs};
+use super::job::{BEST, Job, LAST, Start};
+use super::metrics::{Event, Metrics};
+use super::progress::EpochReport;
 use super::schedule::Schedule;
-use super::settings::Settings;
+use super::settings::{Selection, Settings};
+use super::step::{self, Losses};
 use super::stop::{Stop, Stopped};
-use crate::data::batch::{BatchRequest, Dataset, Split};
-use crate::data::error::DataError;
-use crate::encoder::Mode;
-use crate::evaluation::evaluate::{self, EvaluateError, Evaluation};
-use crate::method::alignment::alignment_loss;
-use crate::method::gate::fuse;
-use crate::method::modality_dropout::modality_dropout;
+use crate::data::batch::{BatchRequest, Batches, Split};
+use crate::evaluation::evaluate::{self, Evaluation};
 use crate::method::model::Model;
-use crate::method::task::task_loss;
 
 /// Steps between two readings of the loss; each makes the loop wait for the device.
 const LOG_STEPS: usize = 20;
 /// Time between two checkpoints within an epoch.
 const SAVE_AFTER: Duration = Duration::from_secs(300);
 
-/// Why a run ended badly.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// The training split is empty.
-    #[error("train: the training split has no samples")]
-    Empty,
-    /// The run's folder cannot be made.
-    #[error("write {}", path.display())]
-    Write {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The run to resume is another one.
-    #[error("resume {}: it was begun with {field} {found}, not {expected}", path.display())]
-    Resume {
-        /// The checkpoint.
-        path: PathBuf,
-        /// The first field of settings or model that differs.
-        field: String,
-        /// What the run was begun with, as JSON.
-        found: String,
-        /// What was asked for, as JSON.
-        expected: String,
-    },
-    /// There is no run to resume.
-    #[error("resume {}: there is no checkpoint", path.display())]
-    NothingToResume {
-        /// Where it should be.
-        path: PathBuf,
-    },
-    /// There is a run already.
-    #[error("train into {}: there is a run already; resume it or name another folder", path.display())]
-    Exists {
-        /// Its checkpoint.
-        path: PathBuf,
-    },
-    /// The loss is no number any more.
-    #[error("train: the loss is {loss} at step {step}; try a smaller learning rate")]
-    Diverged {
-        /// Steps that are done.
-        step: usize,
-        /// The loss.
-        loss: f64,
-    },
-    /// Data.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// Data and model do not fit.
-    #[error(transparent)]
-    Inputs(#[from] InputsError),
-    /// Validation.
-    #[error(transparent)]
-    Evaluate(#[from] EvaluateError),
-    /// Checkpoints.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// Metrics.
-    #[error(transparent)]
-    Metrics(#[from] MetricsError),
-}
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Outcome {
-    /// Why it stopped early, if it did.
-    pub stopped: Option<Stopped>,
-    /// The best epoch; `None` before the first or without validation data.
-    pub best: Option<Best>,
-}
-
-/// Whether a run is new.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// There must be no run in the folder.
-    Fresh,
-    /// There must be one with the same model and settings.
-    Resume,
-}
-
 /// A run: model, optimizer and where they are.
-pub struct Trainer<'a> {
-    dataset: &'a dyn Dataset,
+pub(super) struct Trainer<'a> {
+    job: &'a Job<'a>,
     columns: Columns,
     model: Model,
     optimizer: AdamW,
     schedule: Schedule,
-    steps_per_epoch: usize,
+    batches_per_epoch: usize,
     training: Training,
     metrics: Metrics,
-    out: PathBuf,
 }
 
-/// The folder of a run's latest state within its folder.
-pub const LAST: &str = "last";
-/// The folder of a run's best epoch within its folder.
-pub const BEST: &str = "best";
-
 impl<'a> Trainer<'a> {
-    /// A run of `model` on `dataset` in the folder `out`.
-    pub fn new(
-        dataset: &'a dyn Dataset,
-        model: Model,
-        settings: Settings,
-        out: &Path,
-        start: Start,
-    ) -> Result<Self, TrainError> {
+    /// A run that begins with `model`, or goes on.
+    pub fn new(job: &'a Job<'a>, model: Model) -> Result<Self, TrainError> {
+        let Job { dataset, settings, .. } = *job;
         let columns = Columns::find(model.spec(), dataset)?;
         let samples = dataset.samples(Split::Train);
         if samples == 0 {
             return Err(TrainError::Empty);
         }
-        fs::create_dir_all(out).map_err(|source| TrainError::Write { path: out.into(), source })?;
-        let steps_per_epoch = samples.div_ceil(settings.batch_size);
-        let last = out.join(LAST);
+        if settings.patience.is_some() && dataset.samples(Split::Validation) == 0 {
+            return Err(TrainError::NoValidation);
+        }
+        let batches_per_epoch = samples.div_ceil(settings.batch_size);
+        let last = job.out.join(LAST);
         let found = checkpoint::recover(&last)?;
-        let (model, progress) = match (start, found) {
-            (Start::Fresh, None) => (model, Progress::default()),
-            (Start::Fresh, Some(path)) => return Err(TrainError::Exists { path }),
-            (Start::Resume, None) => return Err(TrainError::NothingToResume { path: last.clone() }),
-            (Start::Resume, Some(path)) => resume(&path, &model, &settings)?,
+        let progress = match (job.start, &found) {
+            (Start::Fresh | Start::Either, None) => Progress::default(),
+            (Start::Fresh, Some(path)) => return Err(TrainError::Exists { path: path.clone() }),
+            (Start::Resume, None) => return Err(TrainError::NothingToResume { path: last }),
+            (Start::Resume | Start::Either, Some(path)) => resume(path, &model, settings)?,
         };
         let optimizer = AdamW::new(model.learnable(), settings.weight_decay, settings.clip_norm);
-        if start == Start::Resume {
-            checkpoint::open_optimizer(&last, &optimizer.state())?;
+        if let Some(path) = &found {
+            checkpoint::open_optimizer(path, &optimizer.state())?;
         }
         Ok(Self {
-            dataset,
+            job,
             columns,
             model,
             optimizer,
-            schedule: settings.schedule(steps_per_epoch),
-            steps_per_epoch,
-            metrics: Metrics::open(&out.join("metrics.jsonl"), progress.step)?,
-            training: Training { settings, progress },
-            out: out.into(),
+            schedule: settings.schedule(batches_per_epoch.div_ceil(settings.accumulate)),
+            batches_per_epoch,
+            metrics: Metrics::open(job.out, progress.step)?,
+            training: Training { settings: settings.clone(), progress },
         })
     }
 
-    /// The model as it is.
-    pub fn model(&self) -> &Model {
-        &self.model
+    /// The best epoch so far.
+    pub fn best(&self) -> Option<Best> {
+        self.training.progress.best
     }
 
-    /// Trains until the last epoch is done or `stop` asks, and saves.
-    pub fn run(&mut self, stop: &Stop) -> Result<Outcome, TrainError> {
+    /// Trains until the last epoch is done, patience is over or `stop` asks, and saves.
+    pub fn run(&mut self, stop: &Stop) -> Result<Option<Stopped>, TrainError> {
         while self.training.progress.epoch < self.training.settings.epochs {
+            if self.is_stale() {
+                return Ok(Some(Stopped::NoImprovement));
+            }
+            let began = Instant::now();
+            let skipped = self.training.progress.batch * self.training.settings.batch_size;
             if let Some(stopped) = self.epoch(stop)? {
                 self.save_last()?;
-                return Ok(Outcome { stopped: Some(stopped), best: self.training.progress.best });
+                return Ok(Some(stopped));
             }
-            self.finish_epoch()?;
+            let samples = self.job.dataset.samples(Split::Train) - skipped;
+            self.finish_epoch(began, samples)?;
         }
-        Ok(Outcome { stopped: None, best: self.training.progress.best })
+        Ok(None)
+    }
+
+    /// Whether the best epoch is as long ago as patience lasts.
+    fn is_stale(&self) -> bool {
+        let Training { settings, progress } = &self.training;
+        let since = |best: Best| progress.epoch.saturating_sub(best.epoch + 1);
+        match (settings.patience, progress.best) {
+            (Some(patience), Some(best)) => since(best) >= patience,
+            _ => false,
+        }
     }
 
     /// The rest of the current epoch.
@@ -203,30 +123,39 @@ impl<'a> Trainer<'a> {
             epoch: progress.epoch,
             skip: progress.batch,
         };
-        let total = self.dataset.samples(Split::Train);
-        let bar = progress::bar(
+        let total = self.job.dataset.samples(Split::Train);
+        let bar = self.job.report.bar(
             format!("epoch {}/{}", progress.epoch + 1, settings.epochs),
             total,
             progress.batch * settings.batch_size,
         );
         let mut window = Window::default();
         let mut saved_at = Instant::now();
-        for batch in self.dataset.batches(request)? {
-            let inputs = self.columns.inputs(&batch?, self.model.device())?;
-            window.add(&self.step(&inputs), inputs.targets.size()[0]);
-            bar.inc(inputs.targets.size()[0] as u64);
-            let progress = &self.training.progress;
-            if progress.step.is_multiple_of(LOG_STEPS) || progress.batch == self.steps_per_epoch {
-                let event = window.take(&self.training.progress, &self.schedule)?;
+        let mut batches = self.job.dataset.batches(request)?;
+        while self.training.progress.batch < self.batches_per_epoch {
+            let inputs = self.gather(&mut batches)?;
+            let samples = inputs.iter().map(Inputs::samples).sum();
+            if let Some(losses) = self.step(&inputs) {
+                window.add(losses, samples);
+            }
+            bar.inc(samples as u64);
+            let Progress { step, batch, .. } = self.training.progress;
+            let stopped = stop.requested();
+            let save = saved_at.elapsed() > SAVE_AFTER;
+            let read = step.is_multiple_of(LOG_STEPS) || batch == self.batches_per_epoch;
+            // Before anything is saved, so that no checkpoint has weights that are no numbers.
+            if (read || save || stopped.is_some())
+                && let Some(event) = window.take(&self.training.progress, &self.schedule)?
+            {
                 if let Event::Train { loss, alignment, .. } = &event {
                     bar.set_message(format!("loss {loss:.3} alignment {alignment:.3}"));
                 }
                 self.metrics.write(&event)?;
             }
-            if let Some(stopped) = stop.requested() {
-                return Ok(Some(stopped));
+            if stopped.is_some() {
+                return Ok(stopped);
             }
-            if saved_at.elapsed() > SAVE_AFTER {
+            if save {
                 self.save_last()?;
                 saved_at = Instant::now();
             }
@@ -235,54 +164,76 @@ impl<'a> Trainer<'a> {
         Ok(None)
     }
 
-    /// One step of the optimizer. Returns the losses without waiting for them.
-    fn step(&mut self, inputs: &Inputs) -> Losses {
-        let Training { settings, progress } = &mut self.training;
-        tch::manual_seed(step_seed(settings.seed, progress.step));
-        let encode = |(index, features)| self.model.encode(index, features, Mode::Train);
-        let tokens: Vec<_> = inputs.features.iter().enumerate().map(encode).collect();
-        let drawn = modality_dropout(&inputs.present, &settings.pattern_rates, settings.drawing);
-        let task_losses = drawn.into_iter().map(|(weight, available)| {
-            let logits = self.model.classify(&fuse(&tokens, &available));
-            let task = self.model.spec().task;
-            task_loss(task, &logits, &inputs.targets, settings.label_smoothing) * weight
-        });
-        let task = task_losses.reduce(|sum, next| sum + next).expect("there is a pattern to train on");
-        let alignment = alignment_loss(&tokens, &inputs.present, settings.alignment_target);
-        let loss = task + &alignment * settings.alignment_weight;
-        loss.backward();
-        self.optimizer.step(progress.step, self.schedule.at(progress.step));
-        progress.step += 1;
-        progress.batch += 1;
-        Losses { loss: loss.detach(), alignment: alignment.detach() }
+    /// The batches of one step, without those of which no sample has any modality.
+    fn gather(&mut self, batches: &mut Batches) -> Result<Vec<Inputs>, TrainError> {
+        let mut gathered = Vec::new();
+        let left = self.batches_per_epoch - self.training.progress.batch;
+        for _ in 0..self.training.settings.accumulate.min(left) {
+            self.training.progress.batch += 1;
+            let Some(batch) = batches.next() else { continue };
+            let inputs = self.columns.inputs(&batch?, self.model.device())?;
+            if inputs.samples() > 0 {
+                gathered.push(inputs);
+            }
+        }
+        Ok(gathered)
     }
 
-    /// Validates, keeps the best epoch, saves.
-    fn finish_epoch(&mut self) -> Result<(), TrainError> {
+    /// One step of the optimizer. Returns the losses without waiting for them; none without samples.
+    fn step(&mut self, inputs: &[Inputs]) -> Option<Losses> {
+        let Training { settings, progress } = &mut self.training;
+        let step = progress.step;
+        progress.step += 1;
+        if inputs.is_empty() {
+            return None;
+        }
+        tch::manual_seed(step_seed(settings.seed, step));
+        let losses = step::backward(&self.model, settings, inputs);
+        self.optimizer.step(step, self.schedule.at(step));
+        Some(losses)
+    }
+
+    /// Validates, keeps the best epoch, saves. It `began` then, and has learned from `samples` since.
+    fn finish_epoch(&mut self, began: Instant, samples: usize) -> Result<(), TrainError> {
+        self.check_weights()?;
+        let trained = began.elapsed();
         let epoch = self.training.progress.epoch;
         self.training.progress.epoch += 1;
         self.training.progress.batch = 0;
-        if self.dataset.samples(Split::Validation) == 0 {
-            // Nothing to choose by: the latest epoch is the one to use.
-            checkpoint::save(&self.out.join(BEST), &self.model, &self.training, Extra::Nothing)?;
-            return self.save_last();
+        let calibration = match self.job.dataset.samples(Split::Validation) {
+            0 => None,
+            _ => Some(self.validate()?),
+        };
+        let score = match &calibration {
+            Some(calibration) => self.keep_best(epoch, calibration)?,
+            None => {
+                // Nothing to choose by: the latest epoch is the one to use.
+                checkpoint::save(&self.job.out.join(BEST), &self.model, &self.training, Extra::Nothing)?;
+                0.0
+            }
+        };
+        let patterns = calibration.map(|calibration| calibration.patterns).unwrap_or_default();
+        if !patterns.is_empty() {
+            let step = self.training.progress.step;
+            let patterns = patterns.clone();
+            self.metrics.write(&Event::Validation { step, epoch, score, patterns })?;
         }
-        let calibration = self.validate()?;
-        let score = evaluate::mean_metric(&calibration.patterns);
-        progress::report_epoch(epoch, score, &calibration.patterns);
-        if self.training.progress.best.is_none_or(|best| score > best.score) {
-            self.training.progress.best = Some(Best { epoch, score });
-            let extra = Extra::Calibration(&calibration);
-            checkpoint::save(&self.out.join(BEST), &self.model, &self.training, extra)?;
-        }
-        let step = self.training.progress.step;
-        self.metrics.write(&Event::Validation { step, epoch, score, patterns: calibration.patterns })?;
-        self.save_last()
+        self.save_last()?;
+        // Only now: who reads it may end the process, and loses nothing.
+        let left = self.training.settings.epochs - self.training.progress.epoch;
+        self.job.report.epoch(&EpochReport {
+            epoch,
+            score,
+            patterns: &patterns,
+            samples_per_s: samples as f64 / trained.as_secs_f64(),
+            left: began.elapsed() * u32::try_from(left).unwrap_or(u32::MAX),
+        });
+        Ok(())
     }
 
     fn validate(&self) -> Result<Calibration, TrainError> {
         let evaluation = Evaluation {
-            dataset: self.dataset,
+            dataset: self.job.dataset,
             split: Split::Validation,
             batch_size: self.training.settings.batch_size,
         };
@@ -292,27 +243,57 @@ impl<'a> Trainer<'a> {
         Ok(Calibration { patterns: calibrated.collect() })
     }
 
+    /// Saves the epoch if it is the best, and returns its score.
+    fn keep_best(&mut self, epoch: usize, calibration: &Calibration) -> Result<f64, TrainError> {
+        let score = match &self.training.settings.selection {
+            Selection::Mean => evaluate::mean_metric(&calibration.patterns),
+            Selection::Pattern(flags) => {
+                let available = (0..flags.len()).filter(|id| flags[*id]).map(ModalityId).collect();
+                let names = evaluate::unmeasured(self.model.spec(), available).available;
+                let chosen = calibration.patterns.iter().find(|pattern| pattern.available == names);
+                chosen.map_or(0.0, |pattern| f64::from(pattern.metric.value))
+            }
+        };
+        if self.training.progress.best.is_none_or(|best| score > best.score) {
+            self.training.progress.best = Some(Best { epoch, score });
+            let extra = Extra::Calibration(calibration);
+            checkpoint::save(&self.job.out.join(BEST), &self.model, &self.training, extra)?;
+        }
+        Ok(score)
+    }
+
+    /// Refuses to keep weights that are no numbers: the last step may have made them so, and no loss
+    /// has told yet.
+    fn check_weights(&self) -> Result<(), TrainError> {
+        let finite = |weight: &tch::Tensor| weight.isfinite().all().int64_value(&[]) != 0;
+        if self.model.learnable().values().all(finite) {
+            return Ok(());
+        }
+        Err(TrainError::Diverged { step: self.training.progress.step, loss: f64::NAN })
+    }
+
     fn save_last(&self) -> Result<(), TrainError> {
+        self.check_weights()?;
         let state = self.optimizer.state();
-        let last = self.out.join(LAST);
+        let last = self.job.out.join(LAST);
         Ok(checkpoint::save(&last, &self.model, &self.training, Extra::Optimizer(&state))?)
     }
 }
 
-/// The model and progress of the checkpoint in `dir`, which must be of the same model and settings.
-fn resume(dir: &Path, model: &Model, settings: &Settings) -> Result<(Model, Progress), TrainError> {
+/// Gives `model` the weights of the checkpoint in `dir`, which must be of the same model and settings.
+/// Returns how far it was.
+fn resume(dir: &Path, model: &Model, settings: &Settings) -> Result<Progress, TrainError> {
     let found = checkpoint::open_training(dir)?;
-    let resumed = checkpoint::open_model(dir, model.device())?;
-    let checks = [
-        ("settings", json(&found.settings), json(settings)),
-        ("model", json(resumed.spec()), json(model.spec())),
-    ];
+    let spec = checkpoint::open_spec(dir)?;
+    let checks =
+        [("settings", json(&found.settings), json(settings)), ("model", json(&spec), json(model.spec()))];
     for (field, found, expected) in checks {
         if let Some((field, found, expected)) = difference(field.into(), &found, &expected) {
             return Err(TrainError::Resume { path: dir.into(), field, found, expected });
         }
     }
-    Ok((resumed, found.progress))
+    checkpoint::load_weights(dir, model)?;
+    Ok(found.progress)
 }
 
 /// The innermost first difference of two values: where, and both sides.
@@ -342,16 +323,11 @@ fn step_seed(seed: u64, step: usize) -> i64 {
     (z ^ (z >> 31)) as i64
 }
 
-struct Losses {
-    loss: Tensor,
-    alignment: Tensor,
-}
-
 /// Losses since they were last read.
 struct Window {
     losses: Option<Losses>,
     steps: usize,
-    samples: i64,
+    samples: usize,
     since: Instant,
 }
 
@@ -362,31 +338,31 @@ impl Default for Window {
 }
 
 impl Window {
-    fn add(&mut self, new: &Losses, samples: i64) {
+    fn add(&mut self, new: Losses, samples: usize) {
         self.losses = Some(match self.losses.take() {
-            None => Losses { loss: new.loss.shallow_clone(), alignment: new.alignment.shallow_clone() },
-            Some(sum) => Losses { loss: sum.loss + &new.loss, alignment: sum.alignment + &new.alignment },
+            None => new,
+            Some(sum) => Losses { loss: sum.loss + new.loss, alignment: sum.alignment + new.alignment },
         });
         self.steps += 1;
         self.samples += samples;
     }
 
-    /// Their means, and starts anew.
-    fn take(&mut self, progress: &Progress, schedule: &Schedule) -> Result<Event, TrainError> {
+    /// Their means, if there are any, and starts anew.
+    fn take(&mut self, progress: &Progress, schedule: &Schedule) -> Result<Option<Event>, TrainError> {
         let Self { losses, steps, samples, since } = std::mem::take(self);
-        let mean = |tensor: Tensor| tensor.to_kind(Kind::Double).double_value(&[]) / steps as f64;
-        let Losses { loss, alignment } = losses.expect("a step came before");
+        let Some(Losses { loss, alignment }) = losses else { return Ok(None) };
+        let mean = |tensor: tch::Tensor| tensor.to_kind(Kind::Double).double_value(&[]) / steps as f64;
         let (loss, alignment) = (mean(loss), mean(alignment));
         if !loss.is_finite() {
             return Err(TrainError::Diverged { step: progress.step, loss });
         }
-        Ok(Event::Train {
+        Ok(Some(Event::Train {
             step: progress.step,
             epoch: progress.epoch,
             loss,
             alignment,
             learning_rate: schedule.at(progress.step - 1),
             samples_per_s: samples as f64 / since.elapsed().as_secs_f64(),
-        })
+        }))
     }
 }
