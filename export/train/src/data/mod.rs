@@ -17,3 +17,4 @@ mod speech;
 pub mod store;
 mod vocabulary;
 mod wav;
+pub mod word_piece;
