@@ -130,7 +130,9 @@ fn weights(error: &WeightsError) -> ExitCode {
         WeightsError::Read { .. }
         | WeightsError::Missing { .. }
         | WeightsError::Surplus { .. }
-        | WeightsError::Shape { .. } => ExitCode::BadData,
+        | WeightsError::Shape { .. }
+        | WeightsError::Index { .. }
+        | WeightsError::NotInShard { .. } => ExitCode::BadData,
         WeightsError::Write { .. } => ExitCode::Io,
     }
 }

@@ -24,6 +24,24 @@ pub enum WeightsError {
         /// Why.
         source: TchError,
     },
+    /// An index of several files that is none.
+    #[error("read {}: {reason}", path.display())]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A tensor is not in the file where the index says it is.
+    #[error("read {}: no tensor {name}, which {} says is there", path.display(), index.display())]
+    NotInShard {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The index.
+        index: PathBuf,
+    },
     /// A file that cannot be written.
     #[error("write {}", path.display())]
     Write {

@@ -7,6 +7,7 @@ pub mod family;
 pub mod linear;
 pub mod parameter;
 pub mod pretrained;
+mod shards;
 pub mod spec;
 pub mod transformer;
 
