@@ -6,14 +6,14 @@ mod engines;
 
 use std::fs;
 
-use cmpt_bundle::manifest::{FrontEnd, Metric, Pattern, Provenance, Task, Window};
+use cmpt_bundle::manifest::{FrontEnd, Metric, Pattern, Provenance, Task, Window, WordPieceSpec};
 use cmpt_bundle::{Bundle, BundleWriter, Manifest, Tensor as Plain};
 use cmpt_core::features::{MelSpec, PictureSpec};
 use cmpt_core::gate::{self, EncoderTokens};
 use cmpt_core::modality::{Kind as Signal, ModalityId, ModalitySet};
 use cmpt_train::data::batch::ModalityInfo;
 use cmpt_train::encoder::Mode;
-use cmpt_train::encoder::spec::{Embedding, EncoderSpec, Size};
+use cmpt_train::encoder::spec::{Embedding, EncoderSpec, Size, WordEmbedding};
 use cmpt_train::export::bundle::Release;
 use cmpt_train::export::graph;
 use cmpt_train::method::model::Model;
@@ -44,6 +44,12 @@ fn modality(name: &str, kind: Signal, front_end: FrontEnd, encoder: EncoderSpec)
 fn vit(name: &str, encoder: EncoderSpec) -> ModalitySpec {
     let picture = PictureSpec { edge: 28, mean: vec![0.5], std: vec![0.5] };
     modality(name, Signal::Image, FrontEnd::Picture(picture), encoder)
+}
+
+fn text() -> ModalitySpec {
+    let words = WordEmbedding { vocabulary: 50, positions: 16, types: 2, tokens: 12, padding: 3 };
+    let front_end = FrontEnd::WordPiece(WordPieceSpec { tokens: words.tokens, padding: words.padding });
+    modality("text", Signal::Text, front_end, EncoderSpec::bert(SMALL, words))
 }
 
 fn ast(encoder: EncoderSpec) -> ModalitySpec {
@@ -79,6 +85,18 @@ fn model(modalities: Vec<ModalitySpec>, tune: Tune) -> Model {
     model
 }
 
+/// Random features; of texts, each ends with more padding than the one before.
+fn features(encoder: &EncoderSpec, shape: &[i64]) -> Tensor {
+    let Embedding::Words(words) = &encoder.embedding else {
+        return Tensor::randn(shape, (Kind::Float, Device::Cpu));
+    };
+    let numbers = Tensor::randint(words.vocabulary as i64, shape, (Kind::Float, Device::Cpu));
+    for sample in 0..shape[0] {
+        let _ = numbers.get(sample).narrow(0, shape[1] - 2 * sample, 2 * sample).fill_(words.padding as f64);
+    }
+    numbers
+}
+
 fn check(model: &Model) {
     let _guard = tch::no_grad_guard();
     for (index, modality) in model.spec().modalities.iter().enumerate() {
@@ -87,7 +105,7 @@ fn check(model: &Model) {
         for batch in [1, 3] {
             let shape: Vec<i64> =
                 [batch].into_iter().chain(modality.encoder.input_shape()).map(|size| size as i64).collect();
-            let features = Tensor::randn(&shape, (Kind::Float, Device::Cpu));
+            let features = features(&modality.encoder, &shape);
             let expected = model.encode(index, &features, Mode::Infer);
             let proxies = model.spec().proxies(index);
             let names: Vec<String> = std::iter::once("cls".to_owned())
@@ -137,6 +155,27 @@ fn one_modality_has_no_proxies_and_three_have_two_each() {
     let encoder = || EncoderSpec::vit(Size { depth: 1, ..SMALL }, 1, 28, 14);
     check(&model(vec![vit("only", encoder())], Tune::Full));
     check(&model(["left", "middle", "right"].map(|name| vit(name, encoder())).into(), Tune::Full));
+}
+
+#[test]
+fn a_text_carries_a_proxy_and_ignores_its_padding() {
+    let model =
+        model(vec![text(), vit("picture", EncoderSpec::vit(SMALL, 1, 28, 14))], Tune::Lora(Lora::default()));
+    check(&model);
+    let _guard = tch::no_grad_guard();
+    let encode = |words: &[i64]| {
+        let features = Tensor::from_slice(words).to_kind(Kind::Float).unsqueeze(0);
+        model.encode(0, &features, Mode::Infer)
+    };
+    let padded = encode(&[1, 7, 9, 3, 3, 3, 3, 3, 3, 3, 3, 3]);
+    // A word less is another text; what padding holds in its place is not told by its number.
+    let shorter = encode(&[1, 7, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3]);
+    assert!((&padded.proxies[0] - &shorter.proxies[0]).abs().max().double_value(&[]) > 1e-3);
+    let before = &model.weights()["text.embeddings.word_embeddings.weight"];
+    let _ = before.get(3).fill_(5.0);
+    let after = encode(&[1, 7, 9, 3, 3, 3, 3, 3, 3, 3, 3, 3]);
+    assert_close("class token, padding changed", &after.cls, &padded.cls);
+    assert_close("proxy, padding changed", &after.proxies[0], &padded.proxies[0]);
 }
 
 fn release(model: &Model) -> Release<'_> {
@@ -197,18 +236,35 @@ fn gated(bundle: &Bundle, pattern: &Pattern, row: usize) -> Vec<f32> {
 #[test]
 fn a_release_opens_and_every_engine_reproduces_its_golden_outputs() {
     let vit = |name| vit(name, EncoderSpec::vit(Size { depth: 2, ..SMALL }, 1, 28, 7));
-    let modalities = vec![
+    let card = check_release(vec![
         ast(EncoderSpec::ast(SMALL, 98, 64, 16, 16).with_patches([64, 4], [64, 2])),
         vit("left"),
         vit("right"),
-    ];
+    ]);
+    for line in [
+        "# random 1",
+        "| audio + left + right | accuracy | 0.5000 | 8 | not measured | 1.250 |",
+        "Of no use.",
+    ] {
+        assert!(card.lines().any(|found| found == line), "no {line:?} in\n{card}");
+    }
+}
+
+#[test]
+fn a_release_that_reads_texts_opens_and_every_engine_reproduces_its_golden_outputs() {
+    check_release(vec![text(), vit("picture", EncoderSpec::vit(SMALL, 1, 28, 14))]);
+}
+
+/// Releases a model of `modalities`, opens the bundle, replays its golden file. Returns the model card.
+fn check_release(modalities: Vec<ModalitySpec>) -> String {
+    let patterns = (1 << modalities.len()) - 1;
     let model = model(modalities, Tune::Lora(Lora::default()));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("random/1");
     release(&model).write(BundleWriter::create(&path).unwrap()).unwrap();
     let bundle = Bundle::open(&path).unwrap();
     let (manifest, golden) = (bundle.manifest(), bundle.golden());
-    assert_eq!(manifest.patterns.len(), 7);
+    assert_eq!(manifest.patterns.len(), patterns);
 
     for modality in &manifest.modalities {
         let file = fs::read(bundle.encoder_path(modality)).unwrap();
@@ -235,12 +291,5 @@ fn a_release_opens_and_every_engine_reproduces_its_golden_outputs() {
         }
     }
 
-    let card = fs::read_to_string(path.join("README.md")).unwrap();
-    for line in [
-        "# random 1",
-        "| audio + left + right | accuracy | 0.5000 | 8 | not measured | 1.250 |",
-        "Of no use.",
-    ] {
-        assert!(card.lines().any(|found| found == line), "no {line:?} in\n{card}");
-    }
+    fs::read_to_string(path.join("README.md")).unwrap()
 }

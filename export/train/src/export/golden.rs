@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 use super::error::ExportError;
 use super::tensor::plain;
 use crate::encoder::Mode;
-use crate::encoder::spec::Embedding;
+use crate::encoder::spec::{Embedding, WordEmbedding};
 use crate::encoder::transformer::Tokens;
 use crate::method::gate::fuse;
 use crate::method::model::Model;
@@ -29,7 +29,7 @@ pub(super) fn golden(model: &Model, patterns: &[Pattern]) -> Result<Golden, Expo
         let shape = [&[BATCH], &modality.encoder.input_shape()[..]].concat();
         let mut values: Vec<f32> = noise.by_ref().take(shape.iter().product()).collect();
         if let Embedding::Words(words) = &modality.encoder.embedding {
-            values.iter_mut().for_each(|value| *value = word(*value, words.vocabulary));
+            read_as_texts(&mut values, words);
         }
         let dimensions: Vec<i64> = shape.iter().map(|size| *size as i64).collect();
         let features = Tensor::from_slice(&values).view(&dimensions[..]).to_device(model.device());
@@ -49,9 +49,15 @@ pub(super) fn golden(model: &Model, patterns: &[Pattern]) -> Result<Golden, Expo
     Ok(golden)
 }
 
-/// The number of a word, from 0 to `vocabulary`, out of noise.
-fn word(noise: f32, vocabulary: usize) -> f32 {
-    (noise.abs() * 1000.0).floor() % vocabulary as f32
+/// Makes the numbers of words out of noise. The first text is as long as can be; of each further one more is
+/// padding.
+fn read_as_texts(values: &mut [f32], words: &WordEmbedding) {
+    for (sample, text) in values.chunks_exact_mut(words.tokens).enumerate() {
+        let (read, rest) = text.split_at_mut(words.tokens - sample * words.tokens / BATCH);
+        let word = |noise: f32| (noise.abs() * 1000.0).floor() % words.vocabulary as f32;
+        read.iter_mut().for_each(|value| *value = word(*value));
+        rest.fill(words.padding as f32);
+    }
 }
 
 fn gated(model: &Model, tokens: &[Tokens], pattern: &Pattern) -> Tensor {
@@ -75,6 +81,14 @@ fn noise() -> impl Iterator<Item = f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn later_texts_end_with_padding() {
+        let words = WordEmbedding { vocabulary: 50, positions: 8, types: 2, tokens: 5, padding: 49 };
+        let mut values = [0.0105, -0.06, 1.2, 0.0, -0.001, 0.003, 0.003, 0.003, 0.003, 0.003];
+        read_as_texts(&mut values, &words);
+        assert_eq!(values, [10.0, 10.0, 0.0, 0.0, 1.0, 3.0, 3.0, 3.0, 49.0, 49.0]);
+    }
 
     #[test]
     fn noise_is_normal_and_always_the_same() {
