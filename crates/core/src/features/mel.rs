@@ -1,10 +1,8 @@
 //! Log-mel filter-bank energies as AST computes them.
 
 use std::f64::consts::PI;
-use std::sync::Arc;
 
-use realfft::num_complex::Complex;
-use realfft::{RealFftPlanner, RealToComplex};
+use cmpt_kernels::Spectrum;
 use serde::{Deserialize, Serialize};
 
 /// Share of the previous sample that is subtracted from each sample (Kaldi's default).
@@ -62,26 +60,19 @@ pub struct LogMel {
     spec: MelSpec,
     window: Vec<f32>,
     filters: Vec<Filter>,
-    transform: Arc<dyn RealToComplex<f32>>,
+    spectrum: Spectrum,
     padded: Vec<f32>,
-    spectrum: Vec<Complex<f32>>,
-    power: Vec<f32>,
-    scratch: Vec<Complex<f32>>,
 }
 
 impl LogMel {
     /// Builds window, filters and transform.
     pub fn new(spec: &MelSpec) -> Result<Self, MelError> {
         check(spec)?;
-        let transform = RealFftPlanner::new().plan_fft_forward(spec.fft_samples);
         Ok(Self {
             window: hann(spec.window_samples),
             filters: (0..spec.n_mels).map(|bin| Filter::new(spec, bin)).collect(),
-            padded: transform.make_input_vec(),
-            spectrum: transform.make_output_vec(),
-            power: vec![0.0; spec.fft_samples / 2 + 1],
-            scratch: transform.make_scratch_vec(),
-            transform,
+            spectrum: Spectrum::new(spec.fft_samples),
+            padded: vec![0.0; spec.fft_samples],
             spec: spec.clone(),
         })
     }
@@ -108,15 +99,10 @@ impl LogMel {
         }
         // The transform uses its input as scratch, so the padding has to be renewed too.
         self.padded[samples.len()..].fill(0.0);
-        self.transform
-            .process_with_scratch(&mut self.padded, &mut self.spectrum, &mut self.scratch)
-            .expect("buffers come from the transform itself");
-        for (power, bin) in self.power.iter_mut().zip(&self.spectrum) {
-            *power = bin.norm_sqr();
-        }
+        let power = self.spectrum.power(&mut self.padded);
         for (energy, filter) in energies.iter_mut().zip(&self.filters) {
             // An empty filter (narrower than the transform's bins) reads as silence.
-            *energy = filter.apply(&self.power).max(f32::EPSILON).ln();
+            *energy = filter.apply(power).max(f32::EPSILON).ln();
         }
     }
 

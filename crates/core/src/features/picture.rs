@@ -1,8 +1,6 @@
 //! Pictures as CLIP's processor prepares them: shortest edge resized, centre crop, normalise.
 
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::{InnerPixel, U8, U8x3};
-use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
+use cmpt_kernels::{Channels, Filter, Scaler, Size};
 use serde::{Deserialize, Serialize};
 
 /// Parameters of the picture front end; data of the bundle manifest.
@@ -56,7 +54,7 @@ pub enum PictureError {
 /// The picture front end.
 pub struct PictureFrontEnd {
     spec: PictureSpec,
-    resizer: Resizer,
+    scaler: Scaler,
     luma: Vec<u8>,
 }
 
@@ -64,7 +62,7 @@ impl PictureFrontEnd {
     /// Checks the parameters.
     pub fn new(spec: &PictureSpec) -> Result<Self, PictureError> {
         check(spec)?;
-        Ok(Self { spec: spec.clone(), resizer: Resizer::new(), luma: Vec::new() })
+        Ok(Self { spec: spec.clone(), scaler: Scaler::new(), luma: Vec::new() })
     }
 
     /// Its parameters.
@@ -86,16 +84,17 @@ impl PictureFrontEnd {
         if rgb.len() != expected {
             return Err(PictureError::Bytes { width, height, found: rgb.len(), expected });
         }
+        let size = Size { width, height };
         let edge = self.spec.edge as u32;
         // Luma before resizing: a third of the work, and what PIL does with a grey picture.
-        let (resized, width, height) = if self.spec.mean.len() == 1 {
+        let (scaled, size) = if self.spec.mean.len() == 1 {
             self.luma.clear();
             self.luma.extend(rgb.as_chunks().0.iter().map(luma));
-            resize::<U8>(&mut self.resizer, &self.luma, width, height, edge)
+            scale(&mut self.scaler, &self.luma, Channels::Grey, size, edge)
         } else {
-            resize::<U8x3>(&mut self.resizer, rgb, width, height, edge)
+            scale(&mut self.scaler, rgb, Channels::Rgb, size, edge)
         };
-        Ok(self.crop(&resized, width as usize, height as usize))
+        Ok(self.crop(&scaled, size.width as usize, size.height as usize))
     }
 
     /// The centre of interleaved `pixels`, as normalised planes.
@@ -114,22 +113,14 @@ impl PictureFrontEnd {
     }
 }
 
-/// `pixels` with the shortest edge at `edge`, and the new width and height. Generic, because the
-/// resizer's dynamic entry point compiles its kernels for every pixel type there is.
-fn resize<P>(resizer: &mut Resizer, pixels: &[u8], width: u32, height: u32, edge: u32) -> (Vec<u8>, u32, u32)
-where
-    P: PixelTrait + InnerPixel<Component = u8>,
-{
-    let source = TypedImageRef::<P>::from_buffer(width, height, pixels).expect("size checked by the caller");
-    let (new_width, new_height) = shortest_edge(width, height, edge);
+/// `pixels` with the shortest edge at `edge`, and the new size.
+fn scale(scaler: &mut Scaler, pixels: &[u8], channels: Channels, size: Size, edge: u32) -> (Vec<u8>, Size) {
+    let (width, height) = shortest_edge(size.width, size.height, edge);
+    let (narrowed, scaled) = (Size { width, ..size }, Size { width, height });
     // PIL's order of the two passes. It matters where a sharp edge overshoots, because bytes saturate
-    // in between; in one call the resizer would take the vertical pass first.
-    let mut narrowed = TypedImage::<P>::new(new_width, height);
-    let mut resized = TypedImage::<P>::new(new_width, new_height);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-    resizer.resize_typed(&source, &mut narrowed, &options).expect("the whole source is resized");
-    resizer.resize_typed(&narrowed, &mut resized, &options).expect("the whole source is resized");
-    (P::components(resized.pixels()).to_vec(), new_width, new_height)
+    // in between; in one call the scaler would take the vertical pass first.
+    let narrow = scaler.scale(pixels, channels, [size, narrowed], Filter::CatmullRom);
+    (scaler.scale(&narrow, channels, [narrowed, scaled], Filter::CatmullRom), scaled)
 }
 
 /// Size with the shortest edge at `edge`, the other rounded down as CLIP's processor does.

@@ -2,8 +2,7 @@
 //! deliver.
 
 use cmpt_core::features::{PictureError, PictureFrontEnd, PictureSpec};
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use cmpt_kernels::{Channels, Filter, Scaler, Size};
 use fastrand::Rng;
 
 use super::effects::uniform;
@@ -16,7 +15,7 @@ const SQUARE: usize = 224;
 /// Puts pictures into frames and takes their features.
 pub struct PictureLoader {
     front_end: PictureFrontEnd,
-    resizer: Resizer,
+    scaler: Scaler,
     frame: Vec<u8>,
 }
 
@@ -35,7 +34,7 @@ impl PictureLoader {
     /// A loader for one front end.
     pub fn new(spec: &PictureSpec) -> Result<Self, PictureError> {
         let front_end = PictureFrontEnd::new(spec)?;
-        Ok(Self { front_end, resizer: Resizer::new(), frame: vec![0; FRAME.0 * FRAME.1 * 3] })
+        Ok(Self { front_end, scaler: Scaler::new(), frame: vec![0; FRAME.0 * FRAME.1 * 3] })
     }
 
     /// Shape of one sample's features.
@@ -46,7 +45,7 @@ impl PictureLoader {
 
     /// Features of the picture as it is, enlarged bilinearly.
     pub fn load(&mut self, picture: Grey<'_>) -> Vec<f32> {
-        self.features(picture, ResizeAlg::Convolution(FilterType::Bilinear))
+        self.features(picture, Filter::Bilinear)
     }
 
     /// Features of the picture turned, bent, blurred and lit differently.
@@ -61,24 +60,16 @@ impl PictureLoader {
         let mut speck = || noise * (rng.f32() + rng.f32() - 1.0);
         let lit: Vec<u8> = values.iter().map(|value| (gain * value + lift + speck()) as u8).collect();
         // However the composer of a clip may enlarge.
-        let scaling = [
-            ResizeAlg::Convolution(FilterType::Bilinear),
-            ResizeAlg::Convolution(FilterType::CatmullRom),
-            ResizeAlg::Convolution(FilterType::Lanczos3),
-            ResizeAlg::Nearest,
-        ];
-        self.features(Grey { values: &lit, ..picture }, scaling[rng.usize(..scaling.len())])
+        let filters = [Filter::Bilinear, Filter::CatmullRom, Filter::Lanczos3, Filter::Nearest];
+        self.features(Grey { values: &lit, ..picture }, filters[rng.usize(..filters.len())])
     }
 
-    fn features(&mut self, picture: Grey<'_>, scaling: ResizeAlg) -> Vec<f32> {
-        let (width, height) = (picture.width as u32, picture.height as u32);
-        let source = ImageRef::new(width, height, picture.values, PixelType::U8);
-        let source = source.expect("a picture fills its size");
-        let mut square = Image::new(SQUARE as u32, SQUARE as u32, PixelType::U8);
-        let options = ResizeOptions::new().resize_alg(scaling);
-        self.resizer.resize(&source, &mut square, &options).expect("pixel types are the same");
+    fn features(&mut self, picture: Grey<'_>, filter: Filter) -> Vec<f32> {
+        let size = Size { width: picture.width as u32, height: picture.height as u32 };
+        let square = Size { width: SQUARE as u32, height: SQUARE as u32 };
+        let square = self.scaler.scale(picture.values, Channels::Grey, [size, square], filter);
         let (left, top) = ((FRAME.0 - SQUARE) / 2, (FRAME.1 - SQUARE) / 2);
-        for (y, row) in square.buffer().chunks_exact(SQUARE).enumerate() {
+        for (y, row) in square.chunks_exact(SQUARE).enumerate() {
             let start = ((top + y) * FRAME.0 + left) * 3;
             let pixels = self.frame[start..start + SQUARE * 3].as_chunks_mut().0;
             pixels.iter_mut().zip(row).for_each(|(pixel, &value)| *pixel = [value; 3]);
