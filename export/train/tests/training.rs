@@ -264,6 +264,18 @@ fn a_run_is_neither_overwritten_nor_resumed_with_other_settings() {
 }
 
 #[test]
+fn a_run_tells_how_long_it_waited_for_data() {
+    let _generator = generator();
+    let dir = tempfile::tempdir().unwrap();
+    let dataset = Stripes::new(&["audio", "video"], 60);
+    train(&dataset, &dataset.model(lora(0.1)), &settings(2, 1), dir.path()).unwrap();
+    let text = fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap();
+    let events = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let shares: Vec<f64> = events.filter_map(|event| event.get("idle_share")?.as_f64()).collect();
+    assert!(!shares.is_empty() && shares.iter().all(|share| *share > 0.0 && *share < 1.0), "{shares:?}");
+}
+
+#[test]
 fn patience_ends_a_run_that_gets_no_better() {
     let _generator = generator();
     let dataset = Stripes::new(&["a", "b"], 32);

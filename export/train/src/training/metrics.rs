@@ -30,6 +30,9 @@ pub enum Event {
         learning_rate: f64,
         /// Samples a second.
         samples_per_s: f64,
+        /// Share of the time in which the loop waited for batches: how long the data kept the device idle, at most.
+        #[serde(default)]
+        idle_share: f64,
     },
     /// Figures on validation data after an epoch.
     Validation {
@@ -54,11 +57,12 @@ impl Event {
     /// What TensorBoard shows.
     fn scalars(&self) -> Vec<(String, f64)> {
         match self {
-            Self::Train { loss, alignment, learning_rate, samples_per_s, .. } => vec![
+            Self::Train { loss, alignment, learning_rate, samples_per_s, idle_share, .. } => vec![
                 ("train/loss".into(), *loss),
                 ("train/alignment".into(), *alignment),
                 ("train/learning_rate".into(), *learning_rate),
                 ("train/samples_per_s".into(), *samples_per_s),
+                ("train/idle_share".into(), *idle_share),
             ],
             Self::Validation { score, patterns, .. } => {
                 let of_pattern = |pattern: &Pattern| {

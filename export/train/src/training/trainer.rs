@@ -133,7 +133,9 @@ impl<'a> Trainer<'a> {
         let mut saved_at = Instant::now();
         let mut batches = self.job.dataset.batches(request)?;
         while self.training.progress.batch < self.batches_per_epoch {
+            let asked = Instant::now();
             let inputs = self.gather(&mut batches)?;
+            window.waited += asked.elapsed();
             let samples = inputs.iter().map(Inputs::samples).sum();
             if let Some(losses) = self.step(&inputs) {
                 window.add(losses, samples);
@@ -328,12 +330,14 @@ struct Window {
     losses: Option<Losses>,
     steps: usize,
     samples: usize,
+    /// For batches.
+    waited: Duration,
     since: Instant,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        Self { losses: None, steps: 0, samples: 0, since: Instant::now() }
+        Self { losses: None, steps: 0, samples: 0, waited: Duration::ZERO, since: Instant::now() }
     }
 }
 
@@ -349,20 +353,23 @@ impl Window {
 
     /// Their means, if there are any, and starts anew.
     fn take(&mut self, progress: &Progress, schedule: &Schedule) -> Result<Option<Event>, TrainError> {
-        let Self { losses, steps, samples, since } = std::mem::take(self);
+        let Self { losses, steps, samples, waited, since } = std::mem::take(self);
         let Some(Losses { loss, alignment }) = losses else { return Ok(None) };
         let mean = |tensor: tch::Tensor| tensor.to_kind(Kind::Double).double_value(&[]) / steps as f64;
         let (loss, alignment) = (mean(loss), mean(alignment));
         if !loss.is_finite() {
             return Err(TrainError::Diverged { step: progress.step, loss });
         }
+        // After the losses were read, which waits for the device.
+        let seconds = since.elapsed().as_secs_f64();
         Ok(Some(Event::Train {
             step: progress.step,
             epoch: progress.epoch,
             loss,
             alignment,
             learning_rate: schedule.at(progress.step - 1),
-            samples_per_s: samples as f64 / since.elapsed().as_secs_f64(),
+            samples_per_s: samples as f64 / seconds,
+            idle_share: waited.as_secs_f64() / seconds,
         }))
     }
 }
