@@ -4,7 +4,8 @@
 //! `benches/compare.py`: says what it is in a line of JSON, then for each line on stdin makes one step and prints
 //! its seconds, its loss and the process's peak memory as a line of JSON.
 //!
-//! `cargo run --release -p cmpt-train --example step -- [--threads N] [--batch N] [--frames N] [--depth N]`
+//! `cargo run --release -p cmpt-train --example step -- [--device cuda] [--precision bf16] [--threads N]
+//! [--batch N] [--frames N] [--depth N]`
 
 use std::io::{self, BufRead, Write};
 use std::time::Instant;
@@ -15,11 +16,13 @@ use cmpt_train::encoder::transformer::Tokens;
 use cmpt_train::method::alignment::{AlignmentTarget, alignment_loss};
 use cmpt_train::method::gate::fuse;
 use cmpt_train::method::model::Model;
+use cmpt_train::method::precision::Precision;
 use cmpt_train::method::recipe::Recipe;
 use cmpt_train::training::adamw::AdamW;
+use cmpt_train::training::device::DeviceChoice;
 use cmpt_train::weights::dimensions;
 use serde_json::json;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 /// Lambda of equation 7.
 const ALIGNMENT_WEIGHT: f64 = 0.2;
@@ -27,6 +30,12 @@ const ALIGNMENT_WEIGHT: f64 = 0.2;
 /// Time training steps of the paper's full model
 #[derive(Parser)]
 struct Args {
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
+    device: DeviceChoice,
+    /// What the encoders compute in
+    #[arg(long, value_enum, default_value_t)]
+    precision: Precision,
     /// Threads of libtorch [default: one per core]
     #[arg(long)]
     threads: Option<i32>,
@@ -49,12 +58,24 @@ fn main() -> anyhow::Result<()> {
     tch::manual_seed(7);
     let mut spec = Recipe::KineticsSounds.model()?;
     spec.modalities.iter_mut().for_each(|modality| modality.encoder.depth = args.depth);
-    let model = Model::new(&spec, Device::Cpu);
+    let device = args.device.open()?;
+    let model = Model::new(&spec, device).with_precision(args.precision);
     let mut optimizer = AdamW::new(model.learnable(), 0.02, None);
-    let parts = [args.batch, args.batch * args.frames];
-    let features: Vec<Tensor> = spec.modalities.iter().zip(parts).map(random).collect();
-    let classes = Tensor::arange(args.batch, (Kind::Int64, Device::Cpu));
-    let present = Tensor::ones([args.batch, 2], (Kind::Float, Device::Cpu));
+    // Sound has one part, pictures have several.
+    let parts = [None, Some(args.frames)];
+    let features: Vec<Tensor> = spec
+        .modalities
+        .iter()
+        .zip(parts)
+        .map(|(modality, parts)| {
+            let mut shape = vec![args.batch];
+            shape.extend(parts);
+            shape.extend(dimensions(&modality.encoder.input_shape()));
+            Tensor::randn(&shape[..], (Kind::Float, device))
+        })
+        .collect();
+    let classes = Tensor::arange(args.batch, (Kind::Int64, device));
+    let present = Tensor::ones([args.batch, 2], (Kind::Float, device));
     let learnable: usize = model.learnable().values().map(Tensor::numel).sum();
     say(&json!({
         "name": concat!("cmpt-train ", env!("CARGO_PKG_VERSION")),
@@ -67,7 +88,7 @@ fn main() -> anyhow::Result<()> {
         let tokens: Vec<Tokens> = features
             .iter()
             .enumerate()
-            .map(|(index, features)| average(model.encode(index, features, Mode::Train), args.batch))
+            .map(|(index, features)| model.encode(index, features, Mode::Train))
             .collect();
         let task = model.classify(&fuse(&tokens, &present)).cross_entropy_for_logits(&classes);
         let alignment = alignment_loss(&tokens, &present, &present, AlignmentTarget::Moves);
@@ -81,25 +102,13 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Features of so many parts.
-fn random((modality, parts): (&cmpt_train::method::spec::ModalitySpec, i64)) -> Tensor {
-    let shape = [&[parts], &dimensions(&modality.encoder.input_shape())[..]].concat();
-    Tensor::randn(&shape[..], (Kind::Float, Device::Cpu))
-}
-
-/// Means over the parts of each sample.
-fn average(tokens: Tokens, batch: i64) -> Tokens {
-    let mean = |token: &Tensor| token.unflatten(0, [batch, -1]).mean_dim(1, false, None);
-    Tokens { cls: mean(&tokens.cls), proxies: tokens.proxies.iter().map(mean).collect() }
-}
-
 fn say(line: &serde_json::Value) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}")?;
     stdout.flush()
 }
 
-/// Most memory that this process ever held, of `/proc/self/status`.
+/// Most memory of the CPU's that this process ever held, of `/proc/self/status`.
 fn peak_bytes() -> anyhow::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
