@@ -43,8 +43,9 @@ struct Summary {
 struct Value {
     #[prost(string, tag = "1")]
     tag: String,
-    #[prost(float, tag = "2")]
-    simple_value: f32,
+    /// Optional, or a zero would not be written, and TensorBoard would not know that there is a scalar.
+    #[prost(float, optional, tag = "2")]
+    simple_value: Option<f32>,
 }
 
 /// `tensorflow.SessionLog`.
@@ -76,7 +77,8 @@ impl EventFile {
 
     /// Adds the scalars of one step, by their tags.
     pub fn scalars(&mut self, step: usize, values: &[(String, f64)]) -> io::Result<()> {
-        let value = |(tag, value): &(String, f64)| Value { tag: tag.clone(), simple_value: *value as f32 };
+        let value =
+            |(tag, value): &(String, f64)| Value { tag: tag.clone(), simple_value: Some(*value as f32) };
         let summary = Summary { values: values.iter().map(value).collect() };
         self.write(&Record { summary: Some(summary), ..Record::now(step) })
     }
@@ -128,14 +130,14 @@ mod tests {
     fn scalars_are_read_back_as_they_were_written() {
         let dir = tempfile::tempdir().unwrap();
         let mut file = EventFile::create(dir.path(), 20).unwrap();
-        file.scalars(40, &[("train/loss".into(), 0.5), ("train/alignment".into(), 0.25)]).unwrap();
+        file.scalars(40, &[("train/loss".into(), 0.5), ("train/alignment".into(), 0.0)]).unwrap();
         let path = fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
         let records = read(&fs::read(path).unwrap());
         assert_eq!(records[0].file_version.as_deref(), Some(FILE_VERSION));
         // Steps from 21 on are forgotten where an earlier file has them.
         assert_eq!((records[1].step, records[1].session.as_ref().unwrap().status), (21, START));
-        let value = |tag: &str, simple_value| Value { tag: tag.into(), simple_value };
-        let expected = [value("train/loss", 0.5), value("train/alignment", 0.25)];
+        let value = |tag: &str, value| Value { tag: tag.into(), simple_value: Some(value) };
+        let expected = [value("train/loss", 0.5), value("train/alignment", 0.0)];
         assert_eq!((records[2].step, &records[2].summary.as_ref().unwrap().values[..]), (40, &expected[..]));
         assert!(records.iter().all(|record| record.wall_time > 1.7e9));
         assert_eq!(records.len(), 3);
