@@ -10,8 +10,8 @@ use cmpt_core::modality::{ModalityId, ModalitySet};
 use serde::Serialize;
 
 use super::UsageError;
-use crate::data::batch::{Dataset, Split};
-use crate::data::dataset::PreparedDataset;
+use crate::data::batch::Split;
+use crate::data::paired;
 use crate::evaluation::evaluate::{self, Evaluation, Figures, Predictions};
 use crate::evaluation::f1::F1;
 use crate::evaluation::precision;
@@ -100,7 +100,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     }
     let names: Vec<String> =
         model.spec().modalities.iter().map(|modality| modality.info.name.clone()).collect();
-    let dataset = PreparedDataset::open(&args.data)?.with_modalities(&names)?;
+    let dataset = paired::open(&args.data, &names)?;
     let calibrated = checkpoint::find_calibration(&args.model)?;
     let calibrated = calibrated.map(|calibration| calibration.patterns).unwrap_or_default();
     let temperature = |available: &[String]| {
@@ -114,7 +114,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
         SplitArg::Validation => Split::Validation,
         SplitArg::Test => Split::Test,
     };
-    let evaluation = Evaluation { dataset: &dataset, split, batch_size: args.batch_size };
+    let evaluation = Evaluation { dataset: &*dataset, split, batch_size: args.batch_size };
     let wanted = patterns(args, &names)?;
     let predictions = match args.weigh_proxies {
         false => evaluate::predict(&model, evaluation, &wanted)?,

@@ -13,7 +13,7 @@ use cmpt_core::modality::ModalitySet;
 use serde_json::json;
 use tch::Device;
 
-use crate::data::batch::Split;
+use crate::data::batch::{Dataset as _, Split};
 use crate::data::dataset::PreparedDataset;
 use crate::evaluation::evaluate::{self, Evaluation};
 use crate::exit_code::ExitCode;

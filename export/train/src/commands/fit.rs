@@ -10,7 +10,7 @@ use super::UsageError;
 use super::pretrain::ArchitectureArgs;
 use super::run_args::{MethodArgs, RunArgs};
 use crate::data::batch::{Dataset, ModalityInfo};
-use crate::data::dataset::PreparedDataset;
+use crate::data::paired;
 use crate::exit_code::ExitCode;
 use crate::method::recipe::Recipe;
 use crate::method::spec::{Lora, Missing, ModalitySpec, ModelSpec, Tune};
@@ -71,8 +71,10 @@ pub enum TuneArg {
 /// `audio=DIR`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedDir {
-    name: String,
-    dir: PathBuf,
+    /// The modality.
+    pub name: String,
+    /// The folder.
+    pub dir: PathBuf,
 }
 
 impl FromStr for NamedDir {
@@ -86,19 +88,18 @@ impl FromStr for NamedDir {
 
 /// Runs the command.
 pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
-    let all = PreparedDataset::open(&args.run.data)?;
-    let dataset = if args.modalities.is_empty() { all } else { all.with_modalities(&args.modalities)? };
+    let dataset = paired::open(&args.run.data, &args.modalities)?;
     let (spec, origin) = match &args.model {
-        Some(dir) => (describe_checkpoint(args, dir, &dataset)?, Origin::Checkpoint(dir.clone())),
+        Some(dir) => (describe_checkpoint(args, dir, &*dataset)?, Origin::Checkpoint(dir.clone())),
         None => {
-            let spec = describe(args, &dataset)?;
+            let spec = describe(args, &*dataset)?;
             let origin = Origin::Encoders(args.encoder_dirs(&spec));
             (spec, origin)
         }
     };
     let names: Vec<_> = spec.modalities.iter().map(|modality| modality.info.name.as_str()).collect();
     let settings = args.run.settings(&names, Some(&args.method), args.recipe)?;
-    args.run.train(&dataset, &spec, &origin, &settings)
+    args.run.train(&*dataset, &spec, &origin, &settings)
 }
 
 /// The model of the checkpoint in `dir`, with the labels of the data.

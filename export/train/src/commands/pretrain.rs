@@ -9,8 +9,8 @@ use tch::Device;
 
 use super::UsageError;
 use super::run_args::RunArgs;
-use crate::data::batch::{Dataset, ModalityInfo};
-use crate::data::dataset::PreparedDataset;
+use crate::data::batch::ModalityInfo;
+use crate::data::paired;
 use crate::encoder::spec::{EncoderSpec, Size};
 use crate::exit_code::ExitCode;
 use crate::method::spec::{Missing, ModalitySpec, ModelSpec, Tune};
@@ -115,8 +115,7 @@ impl ArchitectureArgs {
 
 /// Runs the command.
 pub fn run(args: &PretrainArgs) -> anyhow::Result<ExitCode> {
-    let dataset =
-        PreparedDataset::open(&args.run.data)?.with_modalities(std::slice::from_ref(&args.modality))?;
+    let dataset = paired::open(&args.run.data, std::slice::from_ref(&args.modality))?;
     let info = dataset.modalities()[0].clone();
     let encoder = args.architecture.encoder(&info)?;
     let spec = ModelSpec {
@@ -129,7 +128,7 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<ExitCode> {
     };
     spec.validate().context("describe the model")?;
     let settings = args.run.settings(&[&args.modality], None, None)?;
-    let code = args.run.train(&dataset, &spec, &Origin::Encoders(Vec::new()), &settings)?;
+    let code = args.run.train(&*dataset, &spec, &Origin::Encoders(Vec::new()), &settings)?;
     let best = args.run.out.join(BEST);
     if best.exists() {
         let model = checkpoint::open_model(&best, Device::Cpu)?;

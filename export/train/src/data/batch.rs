@@ -11,6 +11,11 @@ pub trait Dataset: Send + Sync {
     /// Class names, in the order of the targets.
     fn labels(&self) -> &[String];
 
+    /// What the data are, in words.
+    fn description(&self) -> &str {
+        "data that nobody described"
+    }
+
     /// Whether a sample has one class or any number of labels, as every batch's targets say.
     fn task(&self) -> Task;
 

@@ -6,11 +6,12 @@ use cmpt_core::modality::Kind;
 
 use super::batch::{ModalityInfo, Split};
 use super::error::DataError;
-use super::idx;
+use super::idx::{self, Part};
 use super::store::{Array, Entry, Header, Store};
 use super::wav::Sound;
 
 /// Where a sample belongs, and where it is from.
+#[derive(Clone, Debug)]
 pub struct Labelled {
     /// Its split.
     pub split: Split,
@@ -49,20 +50,30 @@ impl Collector {
         self.push(modality, labelled, start, sound.samples.len());
     }
 
+    /// Adds a grey picture to `modality`, which must be one of pictures of this size.
+    ///
+    /// Shapes: `picture` [height, width].
+    pub fn add_picture(&mut self, modality: usize, labelled: Labelled, size: [usize; 2], picture: &[u8]) {
+        let Array::Pictures { height, width, values } = &mut self.arrays[modality] else {
+            panic!("modality {modality} is pictures")
+        };
+        [*height, *width] = size;
+        let start = values.len();
+        values.extend(picture);
+        self.push(modality, labelled, start, picture.len());
+    }
+
     /// Adds the pictures of `folder` to `modality`, which must be one of pictures; the last `validation`
-    /// of the training set are its validation split. The test set is `t10k-*` or, of half the size, `t5k-*`.
+    /// of the training set are its validation split.
     pub fn add_pictures(
         &mut self,
         modality: usize,
         folder: &Path,
         validation: usize,
     ) -> Result<(), DataError> {
-        let images = |name: &str| folder.join(format!("{name}-images-idx3-ubyte.gz"));
-        let test_name = if images("t10k").exists() { "t10k" } else { "t5k" };
-        for (name, test) in [("train", false), (test_name, true)] {
-            let images = images(name);
-            let labels = folder.join(format!("{name}-labels-idx1-ubyte.gz"));
-            let (pictures, labels) = idx::read_labelled(&images, &labels)?;
+        for part in [Part::Train, Part::Test] {
+            let (name, test) = (part.name(folder), part == Part::Test);
+            let (pictures, labels) = idx::read_part(folder, part)?;
             let count = labels.len();
             if !test && validation >= count {
                 return Err(DataError::unusable(format!(

@@ -45,7 +45,8 @@ impl PreparedDataset {
         Self::new(Store::read(folder)?)
     }
 
-    fn new(store: Store) -> Result<Self, DataError> {
+    /// The data of `store`.
+    pub(super) fn new(store: Store) -> Result<Self, DataError> {
         let selected = (0..store.header.modalities.len()).collect();
         Self::select(Arc::new(store), selected)
     }
@@ -84,11 +85,6 @@ impl PreparedDataset {
         Self { pairing, ..self.clone() }
     }
 
-    /// What the data are, in words.
-    pub fn description(&self) -> &str {
-        &self.inner.store.header.description
-    }
-
     fn select(store: Arc<Store>, selected: Vec<usize>) -> Result<Self, DataError> {
         let modalities: Vec<ModalityInfo> =
             selected.iter().map(|&index| store.header.modalities[index].clone()).collect();
@@ -110,6 +106,10 @@ impl PreparedDataset {
 }
 
 impl Dataset for PreparedDataset {
+    fn description(&self) -> &str {
+        &self.inner.store.header.description
+    }
+
     fn labels(&self) -> &[String] {
         &self.inner.store.header.labels
     }
@@ -339,7 +339,7 @@ impl Loader {
 }
 
 /// Seed of one sample of a request.
-fn seed_of(request: &BatchRequest, index: usize) -> u64 {
+pub(super) fn seed_of(request: &BatchRequest, index: usize) -> u64 {
     seed::mix(&[request.seed, request.split as u64, request.epoch as u64, index as u64])
 }
 

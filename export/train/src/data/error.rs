@@ -67,7 +67,7 @@ impl DataError {
         Self::Malformed { path: path.into(), reason: reason.into() }
     }
 
-    pub(super) fn unusable(reason: impl Into<String>) -> Self {
+    pub(crate) fn unusable(reason: impl Into<String>) -> Self {
         Self::Unusable { reason: reason.into() }
     }
 }

@@ -38,5 +38,36 @@ pub fn video() -> ModalityInfo {
     ModalityInfo { name: "video".into(), kind: Kind::Video, front_end, frames: 3 }
 }
 
+/// Sound of the experiments on pairs: one second at 8 kHz in 39 steps of 25 ms, `n_mels` bins between two
+/// frequencies. Coarser than avdigits', so that an experiment is a matter of seconds.
+pub fn band(name: &str, n_mels: usize, [low_hz, high_hz]: [f32; 2]) -> ModalityInfo {
+    let front_end = FrontEnd::LogMel(MelSpec {
+        sample_rate_hz: 8000,
+        window_samples: 256,
+        hop_samples: 200,
+        // With 256 points the lowest of the narrow triangles would be empty.
+        fft_samples: 512,
+        n_mels,
+        low_hz,
+        high_hz,
+        steps: 39,
+        mean: -6.0,
+        divisor: 5.0,
+        range_db: Some(35.0),
+    });
+    ModalityInfo { name: name.into(), kind: Kind::Audio, front_end, frames: 1 }
+}
+
+/// Pictures of the experiments on pairs: 28 pixels as they are, no frame around them.
+pub fn camera(name: &str) -> ModalityInfo {
+    let front_end = FrontEnd::Picture(PictureSpec {
+        edge: 28,
+        // About those of MNIST and Fashion-MNIST together.
+        mean: vec![0.2],
+        std: vec![0.33],
+    });
+    ModalityInfo { name: name.into(), kind: Kind::Image, front_end, frames: 1 }
+}
+
 /// Length of a window of avdigits in milliseconds.
 pub const WINDOW_MS: u64 = 1000;

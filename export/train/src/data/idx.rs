@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 
@@ -32,10 +32,40 @@ pub fn read(path: &Path, dimensions: usize) -> Result<Idx, DataError> {
     parse(&bytes, dimensions).map_err(|reason| DataError::malformed(path, reason))
 }
 
-/// Reads images and labels that belong together.
+/// One of the two sets of a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// `train-*`.
+    Train,
+    /// `t10k-*` or, of half the size, `t5k-*`.
+    Test,
+}
+
+impl Part {
+    /// What its files' names begin with.
+    pub fn name(self, folder: &Path) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Test if images_of(folder, "t10k").exists() => "t10k",
+            Self::Test => "t5k",
+        }
+    }
+}
+
+/// Reads the images and labels of one set of `folder`.
 ///
 /// Shapes: images [n, height, width], labels [n].
-pub fn read_labelled(images: &Path, labels: &Path) -> Result<(Idx, Vec<u8>), DataError> {
+pub fn read_part(folder: &Path, part: Part) -> Result<(Idx, Vec<u8>), DataError> {
+    let name = part.name(folder);
+    read_labelled(&images_of(folder, name), &folder.join(format!("{name}-labels-idx1-ubyte.gz")))
+}
+
+fn images_of(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}-images-idx3-ubyte.gz"))
+}
+
+/// Reads images and labels that belong together.
+fn read_labelled(images: &Path, labels: &Path) -> Result<(Idx, Vec<u8>), DataError> {
     let pictures = read(images, 3)?;
     let classes = read(labels, 1)?;
     if classes.shape[0] != pictures.shape[0] {

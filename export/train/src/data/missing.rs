@@ -355,6 +355,10 @@ impl<'a> MissingDataset<'a> {
 }
 
 impl Dataset for MissingDataset<'_> {
+    fn description(&self) -> &str {
+        self.inner.description()
+    }
+
     fn labels(&self) -> &[String] {
         self.inner.labels()
     }

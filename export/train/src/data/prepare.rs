@@ -10,6 +10,8 @@ use super::batch::Split;
 use super::collector::{Collector, Labelled};
 use super::error::DataError;
 use super::front_end::{audio, video};
+use super::fsdd::{self, Recording};
+use super::pairs;
 use super::speech::{self, Engine, Voice};
 use super::store::{Entry, Header, Store};
 use super::vocabulary::{DIGITS, Vocabulary};
@@ -28,6 +30,14 @@ pub enum Prepare {
     Pictures(Pictures),
     /// Synthesised words, to pretrain a sound encoder on or to widen avdigits.
     Speech(Speech),
+    /// 1,500 pairs of a written and a spoken digit, as SMIL and ShaSpec report them.
+    Avmnist(pairs::Avmnist),
+    /// Pairs of a written digit, spotted and partly hidden, and a spoken one in noise.
+    HardDigits(pairs::HardDigits),
+    /// Pairs of the two halves of one picture, as two cameras see them.
+    Halves(pairs::Halves),
+    /// Pairs of the two bands of one spoken digit, as two microphones hear them.
+    Bands(pairs::Bands),
 }
 
 /// Options of `prepare avdigits`.
@@ -116,6 +126,10 @@ impl Prepare {
             Self::Avdigits(options) => (options.prepare()?, &options.out),
             Self::Pictures(options) => (options.prepare()?, &options.out),
             Self::Speech(options) => (options.prepare()?, &options.out),
+            Self::Avmnist(options) => (options.prepare()?, &options.out),
+            Self::HardDigits(options) => (options.prepare()?, &options.out),
+            Self::Halves(options) => (options.prepare()?, &options.out),
+            Self::Bands(options) => (options.prepare()?, &options.out),
         };
         store.write(out).context("failed to keep the dataset")?;
         eprintln!("{}: {}", out.display(), store.header.description);
@@ -194,12 +208,11 @@ impl Avdigits {
         refuse_existing(&self.out)?;
         let labels: Vec<String> = DIGITS.iter().map(ToString::to_string).collect();
         let mut collected = Collector::new(&[audio(), video()]);
-        for recording in self.recordings()? {
+        for (split, recording) in self.recordings()? {
             let sound = wav::read(&recording.path)?;
             let sound = if sound.samples.len() > sound.rate_hz as usize { trim(&sound) } else { sound };
-            let Recording { split, label, path } = recording;
-            let source = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let labelled = Labelled { split, label, weight: 1.0, source };
+            let source = recording.name();
+            let labelled = Labelled { split, label: recording.digit, weight: 1.0, source };
             collected.add_sound(AUDIO, labelled, &sound.resampled(RATE_HZ, BAND_HZ));
         }
         collected.weigh(self.recorded_share);
@@ -218,29 +231,14 @@ impl Avdigits {
     }
 
     /// The recordings in use, by name, with their splits.
-    fn recordings(&self) -> Result<Vec<Recording>, DataError> {
-        let inner = self.fsdd.join("recordings");
-        let folder = if inner.is_dir() { inner } else { self.fsdd.clone() };
-        let error = |source| DataError::Read { path: folder.clone(), source };
-        let mut paths = Vec::new();
-        for file in std::fs::read_dir(&folder).map_err(error)? {
-            paths.push(file.map_err(error)?.path());
-        }
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "wav"));
-        paths.sort();
-        let mut recordings = Vec::new();
-        let mut heard = Vec::new();
-        for path in paths {
-            let (label, speaker, take) = parse_name(&path)?;
-            if let Some(split) = self.split(&speaker, take) {
-                recordings.push(Recording { path, split, label });
-            }
-            heard.push(speaker);
-        }
-        match self.speakers.iter().chain(self.unseen_speakers()).find(|speaker| !heard.contains(speaker)) {
-            None => Ok(recordings),
-            Some(speaker) => Err(DataError::malformed(folder, format!("no recording of speaker {speaker}"))),
-        }
+    fn recordings(&self) -> Result<Vec<(Split, Recording)>, DataError> {
+        let all = fsdd::recordings(&self.fsdd)?;
+        fsdd::check_speakers(&self.fsdd, &all, self.speakers.iter().chain(self.unseen_speakers()))?;
+        let in_use = all.into_iter().filter_map(|recording| {
+            let split = self.split(&recording.speaker, recording.take)?;
+            Some((split, recording))
+        });
+        Ok(in_use.collect())
     }
 
     fn unseen_speakers(&self) -> impl Iterator<Item = &String> {
@@ -263,27 +261,7 @@ impl Avdigits {
     }
 }
 
-struct Recording {
-    path: PathBuf,
-    split: Split,
-    label: usize,
-}
-
-/// `{digit}_{speaker}_{take}.wav`.
-fn parse_name(path: &Path) -> Result<(usize, String, usize), DataError> {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let parts: Vec<&str> = stem.split('_').collect();
-    let parsed = match parts[..] {
-        [digit, speaker, take] => digit.parse().ok().zip(take.parse().ok()).map(|(d, t)| (d, speaker, t)),
-        _ => None,
-    };
-    match parsed {
-        Some((digit @ 0..10, speaker, take)) => Ok((digit, speaker.to_string(), take)),
-        _ => Err(DataError::malformed(path, "file name, expected `{digit}_{speaker}_{take}.wav`")),
-    }
-}
-
-fn refuse_existing(out: &Path) -> Result<(), DataError> {
+pub(super) fn refuse_existing(out: &Path) -> Result<(), DataError> {
     if out.exists() { Err(DataError::Exists { path: out.into() }) } else { Ok(()) }
 }
 
@@ -306,14 +284,14 @@ fn speak_all(voices: &[Voice], words: &[&str]) -> Result<Vec<Vec<Sound>>, DataEr
     })
 }
 
-fn trim(sound: &Sound) -> Sound {
+pub(super) fn trim(sound: &Sound) -> Sound {
     const QUIET_DB: f32 = 45.0;
     const MARGIN_MS: usize = 30;
     sound.trimmed(QUIET_DB, MARGIN_MS)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Write;
 
     use clap::Parser;
@@ -340,8 +318,8 @@ mod tests {
         std::fs::write(path, encoder.finish().unwrap()).unwrap();
     }
 
-    /// Forty pictures of four pixels to train on and ten to test; four takes of each digit by two speakers.
-    fn raw(folder: &Path) {
+    /// Forty pictures of four pixels to train on and ten to test; these takes of each digit.
+    pub fn raw(folder: &Path, speakers: &[&str], takes: &[usize]) {
         for (name, count) in [("train", 40u8), ("t5k", 10)] {
             let labels: Vec<u8> = (0..count).map(|i| i % 10).collect();
             let pixels: Vec<u8> = (0..count).flat_map(|i| [i; 4]).collect();
@@ -359,11 +337,8 @@ mod tests {
             bits_per_sample: 16,
             sample_format: hound::SampleFormat::Int,
         };
-        for (digit, speaker, take) in (0..10).flat_map(|digit| {
-            ["theo", "george"]
-                .into_iter()
-                .flat_map(move |speaker| [3, 12, 20].map(|take| (digit, speaker, take)))
-        }) {
+        let said = speakers.iter().flat_map(|speaker| takes.iter().map(move |take| (speaker, take)));
+        for (digit, (speaker, take)) in said.flat_map(|said| (0..10).map(move |digit| (digit, said))) {
             let path = folder.join(format!("{digit}_{speaker}_{take}.wav"));
             let mut writer = hound::WavWriter::create(path, spec).unwrap();
             (0..400).for_each(|i| writer.write_sample((i * 37 % 4001 - 2000) as i16).unwrap());
@@ -387,7 +362,7 @@ mod tests {
     #[test]
     fn an_unseen_speaker_and_test_pictures_are_only_tested_on() {
         let folder = tempfile::tempdir().unwrap();
-        raw(folder.path());
+        raw(folder.path(), &["theo", "george"], &[3, 12, 20]);
         let out = folder.path().join("out");
         prepare(folder.path(), &out, &["--speakers", "theo"]).unwrap();
         let store = Store::read(&out).unwrap();
@@ -408,7 +383,7 @@ mod tests {
     #[test]
     fn without_an_unseen_speaker_the_early_takes_are_the_test() {
         let folder = tempfile::tempdir().unwrap();
-        raw(folder.path());
+        raw(folder.path(), &["theo", "george"], &[3, 12, 20]);
         let out = folder.path().join("out");
         prepare(folder.path(), &out, &["--speakers", "theo,george", "--unseen", ""]).unwrap();
         let store = Store::read(&out).unwrap();
@@ -425,7 +400,7 @@ mod tests {
         let out = folder.path().join("out");
         let check = |spoil: &dyn Fn(&Path), more: &[&str], expected: &str| {
             let raw_folder = tempfile::tempdir().unwrap();
-            raw(raw_folder.path());
+            raw(raw_folder.path(), &["theo", "george"], &[3, 12, 20]);
             spoil(raw_folder.path());
             let error = format!("{:#}", prepare(raw_folder.path(), &out, more).unwrap_err());
             assert!(error.contains(expected), "{error}");
@@ -447,7 +422,7 @@ mod tests {
     #[test]
     fn an_existing_folder_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        raw(folder.path());
+        raw(folder.path(), &["theo", "george"], &[3, 12, 20]);
         let error = format!("{:#}", prepare(folder.path(), folder.path(), &[]).unwrap_err());
         assert!(error.contains("already exists"), "{error}");
     }

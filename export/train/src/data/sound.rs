@@ -152,7 +152,7 @@ fn tract_bins(spec: &MelSpec, factor: f32) -> Vec<f32> {
 }
 
 /// Adds `noise` so many decibels below `level`, which is an rms.
-fn mix(samples: &mut [f32], level: f32, noise: &[f32], below_db: f32) {
+pub(super) fn mix(samples: &mut [f32], level: f32, noise: &[f32], below_db: f32) {
     let gain = level * 10f32.powf(-below_db / 20.0) / rms(noise).max(f32::MIN_POSITIVE);
     samples.iter_mut().zip(noise).for_each(|(sample, noise)| *sample += gain * noise);
 }

@@ -41,8 +41,22 @@ pub struct Header {
     pub labels: Vec<String>,
     /// Modalities.
     pub modalities: Vec<ModalityInfo>,
-    /// Samples in one epoch of training, each drawn anew.
+    /// Samples in one epoch of training.
     pub epoch_samples: usize,
+    /// What makes entries of two modalities one sample.
+    #[serde(default)]
+    pub pairing: Pairing,
+}
+
+/// What makes entries of two modalities one sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pairing {
+    /// Their class: samples are drawn anew in every epoch.
+    #[default]
+    Class,
+    /// Their source: they were recorded together, or put together for good.
+    Instance,
 }
 
 impl Header {
@@ -53,7 +67,13 @@ impl Header {
         modalities: Vec<ModalityInfo>,
         epoch_samples: usize,
     ) -> Self {
-        Self { format_version: FORMAT_VERSION, description, labels, modalities, epoch_samples }
+        let pairing = Pairing::Class;
+        Self { format_version: FORMAT_VERSION, description, labels, modalities, epoch_samples, pairing }
+    }
+
+    /// The same, of pairs by source.
+    pub fn paired(self) -> Self {
+        Self { pairing: Pairing::Instance, ..self }
     }
 }
 
