@@ -7,5 +7,6 @@ pub mod evaluation;
 pub mod exit_code;
 pub mod export;
 pub mod method;
+pub mod report;
 pub mod training;
 pub mod weights;
