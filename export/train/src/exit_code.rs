@@ -11,7 +11,9 @@ use crate::data::error::DataError;
 use crate::encoder::config::ConfigError;
 use crate::encoder::pretrained::PretrainedError;
 use crate::evaluation::evaluate::EvaluateError;
+use crate::experiment::error::ExperimentError;
 use crate::export::ExportError;
+use crate::report::html::ReportError;
 use crate::training::checkpoint::CheckpointError;
 use crate::training::device::DeviceError;
 use crate::training::error::TrainError;
@@ -80,6 +82,12 @@ fn classify(error: &(dyn Error + 'static)) -> Option<ExitCode> {
     if error.is::<DeviceError>() {
         return Some(ExitCode::Unavailable);
     }
+    if let Some(error) = error.downcast_ref::<ExperimentError>() {
+        return experiment(error);
+    }
+    if error.is::<ReportError>() {
+        return Some(ExitCode::Io);
+    }
     if error.is::<InputsError>() {
         return Some(ExitCode::BadData);
     }
@@ -87,6 +95,19 @@ fn classify(error: &(dyn Error + 'static)) -> Option<ExitCode> {
         return Some(ExitCode::Io);
     }
     None
+}
+
+fn experiment(error: &ExperimentError) -> Option<ExitCode> {
+    Some(match error {
+        ExperimentError::Protocol { .. } => ExitCode::Usage,
+        ExperimentError::Read { .. } => ExitCode::NoInput,
+        ExperimentError::Malformed { .. } | ExperimentError::Incomplete { .. } => ExitCode::BadData,
+        ExperimentError::Write { .. } | ExperimentError::Report(_) => ExitCode::Io,
+        ExperimentError::Data(error) => data(error),
+        ExperimentError::Train(error) => return train(error),
+        ExperimentError::Evaluate(error) => return evaluate(error),
+        ExperimentError::Checkpoint(error) => checkpoint(error),
+    })
 }
 
 fn train(error: &TrainError) -> Option<ExitCode> {

@@ -5,6 +5,7 @@ pub mod data;
 pub mod encoder;
 pub mod evaluation;
 pub mod exit_code;
+pub mod experiment;
 pub mod export;
 pub mod method;
 pub mod report;

@@ -1,7 +1,7 @@
 //! `cmpt-train`: composes arguments, command and exit code.
 
 use clap::{Parser, Subcommand};
-use cmpt_train::commands::{eval, export, fit, init, params, pretrain};
+use cmpt_train::commands::{eval, experiment, export, fit, init, params, pretrain};
 use cmpt_train::data::prepare::Prepare;
 use cmpt_train::exit_code::{self, ExitCode};
 
@@ -24,6 +24,7 @@ enum Command {
     Eval(eval::EvalArgs),
     Export(export::ExportArgs),
     Params(params::ParamsArgs),
+    Experiment(experiment::ExperimentArgs),
 }
 
 fn main() -> std::process::ExitCode {
@@ -44,6 +45,7 @@ fn main() -> std::process::ExitCode {
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => export::run(args),
         Command::Params(args) => params::run(args),
+        Command::Experiment(args) => experiment::run(args),
     };
     let code = result.unwrap_or_else(|error| {
         eprintln!("error: failed to {error:#}");

@@ -1,6 +1,7 @@
 //! The commands: each reads its arguments, composes the library, and reports.
 
 pub mod eval;
+pub mod experiment;
 pub mod export;
 pub mod fit;
 pub mod init;

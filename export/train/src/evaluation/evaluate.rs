@@ -183,7 +183,8 @@ pub fn measure(model: &Model, predictions: &Predictions, temperature: f64) -> Pa
         return unmeasured(model.spec(), *available);
     }
     let scores = no_grad(|| task::scores(model.spec().task, logits, temperature));
-    let Figures { metric, per_class, calibration_error } = figures(model.spec(), logits, &scores, targets);
+    let Figures { metric, per_class, calibration_error } =
+        figures(model.spec().task, logits, &scores, targets);
     Pattern {
         available: names(model, *available),
         temperature: temperature as f32,
@@ -217,20 +218,21 @@ pub fn measure_present(model: &Model, predictions: &PresentPredictions, calibrat
     let temperatures: Vec<f32> = available.iter().map(temperature).collect();
     let temperatures = Tensor::from_slice(&temperatures).view([-1, 1]).to_device(logits.device());
     let scores = no_grad(|| task::scores(model.spec().task, &(logits / temperatures), 1.0));
-    figures(model.spec(), logits, &scores, targets)
+    figures(model.spec().task, logits, &scores, targets)
 }
 
-fn figures(spec: &ModelSpec, logits: &Tensor, scores: &Tensor, targets: &Tensor) -> Figures {
-    let (name, value, per_class) = no_grad(|| match spec.task {
+/// Figures of `logits` `[samples, classes]` whose `scores` are calibrated.
+pub fn figures(task: Task, logits: &Tensor, scores: &Tensor, targets: &Tensor) -> Figures {
+    let (name, value, per_class) = no_grad(|| match task {
         Task::Multiclass => {
-            ("accuracy", accuracy(logits, targets), recalls(logits, targets, spec.labels.len()))
+            ("accuracy", accuracy(logits, targets), recalls(logits, targets, logits.size()[1] as usize))
         }
         Task::Multilabel => {
             let f1 = F1::of(logits, targets);
             ("f1_macro", f1.r#macro, f1.per_label)
         }
     });
-    let error = expected_calibration_error(spec.task, scores, targets);
+    let error = expected_calibration_error(task, scores, targets);
     Figures {
         metric: Metric { name: name.into(), value: value as f32, samples: targets.size()[0] as usize },
         per_class: per_class.into_iter().map(|value| value as f32).collect(),
