@@ -36,8 +36,9 @@ clip_1080p  := .cache/1080p30.mp4
 apt_demo := build-essential ca-certificates pkg-config python3 python3-pip \
   libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
-  gstreamer1.0-plugins-ugly gstreamer1.0-libav mosquitto mosquitto-clients asterisk-core-sounds-en-wav
-apt_test := openssl python3-venv shellcheck systemd
+  gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-alsa mosquitto mosquitto-clients asterisk-core-sounds-en-wav
+# A sound server, and ALSA on top of it, stand in for devices.
+apt_test := openssl python3-venv shellcheck systemd pulseaudio pulseaudio-utils libasound2-plugins
 apt_suite := build-essential ca-certificates python3 python3-pip ffmpeg
 # What encoders are pretrained on: pictures that are not digits, and synthesisers that speak words.
 apt_train := dataset-fashion-mnist espeak-ng flite festival \
@@ -155,7 +156,9 @@ demo: build ## two minutes of live digits over MQTT, with sensors failing
 	tests/demo.sh $(TARGET)/release .cache/mnist-$(MNIST)
 
 soak: build ## half an hour of random faults on two streams, packets dropped included; as root
-	$(SUDO) unshare --net bash -c 'ip link set lo up && exec $(TARGET)/release/avdigits torment --cut --minutes 30 \
+	$(call apt,iproute2)
+	$(SUDO) unshare --net bash -c 'ip link set lo up && exec $(TARGET)/release/avdigits torment \
+		--blows killed,restarted,stalled,resized,cut --quiet-ms 5000 --minutes 30 --seed 3 \
 		--cmptd $(TARGET)/release/cmptd --bundle models/avdigits/1 --out .cache/soak'
 
 bench: build $(clip_1080p) ## what a window costs, stage by stage and path by path, and watching a camera

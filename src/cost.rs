@@ -149,7 +149,9 @@ impl Bench<'_> {
                     *self.samples.entry(self.model.name(modality).to_owned()).or_default() += 1;
                     receiver.handle(clock.now(), modality, sample);
                 }
-                SourceMessage::Failed(error) => return Err(error.into()),
+                SourceMessage::Failed(error) | SourceMessage::Lacking { error, .. } => {
+                    return Err(error.into());
+                }
                 SourceMessage::Started | SourceMessage::Ended { .. } => {}
             }
         }

@@ -110,6 +110,7 @@ fn of_source(error: &SourceError) -> ExitCode {
         | SourceError::NoPlugin { .. }
         | SourceError::Unreachable { .. }
         | SourceError::Stalled { .. }
+        | SourceError::Behind { .. }
         | SourceError::Element { .. } => ExitCode::Unavailable,
     }
 }

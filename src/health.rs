@@ -51,6 +51,7 @@ fn describe() {
     describe_gauge!("cmpt_source_up", "Whether a source delivers");
     describe_gauge!("cmpt_source_delay_seconds", "From a sample's timestamp to its arrival, at the least");
     describe_gauge!("cmpt_source_drift_ppm", "How much slower than this machine's clock a source's runs");
+    describe_gauge!("cmpt_source_queue_bytes", "Most bytes that a source's queue held in its present run");
     describe_counter!("cmpt_source_samples_lost_total", "Samples lost in a source's queue");
     describe_counter!("cmpt_samples_dropped_total", "Samples refused, by reason");
     describe_gauge!("cmpt_outbox_labels", "Labels that the broker has not acknowledged");

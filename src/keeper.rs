@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
-use crate::ingest::{Feed, Source, SourceError, SourceMessage, StreamClock};
+use crate::ingest::{Feed, Output, Source, SourceError, SourceMessage, StreamClock};
 use crate::journal::{Condition, Journal};
 use crate::pipeline::StreamMessage;
 
@@ -29,8 +29,19 @@ const LASTING_WAIT: Duration = Duration::from_secs(30);
 /// A server answers a knock within this, or not at all. A lost SYN is sent again after a second, and
 /// then later and later; to knock anew is quicker.
 const KNOCK_DEADLINE: Duration = Duration::from_secs(1);
-/// How often delay and drift are reported.
-const DRIFT_INTERVAL: Duration = Duration::from_secs(10);
+/// To look up a name takes less than this, or it is in vain. Longer than a knock, because a lookup goes on
+/// by itself when nobody waits for it any more, and they must not pile up.
+const LOOKUP_DEADLINE: Duration = Duration::from_secs(5);
+/// Samples that are older than this on arrival have piled up in front of a decoder that is too slow, or
+/// are stamped with another clock.
+const BEHIND: Duration = Duration::from_secs(5);
+/// When nothing but such samples has come for this long, a new connection is the way out: it empties
+/// every queue on the way, whose memory would otherwise grow with the delay.
+const BEHIND_FOR: Duration = Duration::from_secs(5);
+/// How often delay, drift and losses are reported as metrics.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// How often delay and drift have a line in the log.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// What a keeper is made of.
 pub struct Parts {
@@ -60,8 +71,23 @@ pub struct Keeper {
     shutdown: CancellationToken,
     backoff: Backoff,
     journal: Journal,
-    drift: Vec<(ModalityId, DriftMeter)>,
-    drift_told_at: Instant,
+    tracks: Vec<Track>,
+    reported_at: Instant,
+    clock_told_at: Option<Instant>,
+    /// Of the present run, the samples lost that have been reported.
+    lost_told: u64,
+    /// Since when every sample has been late beyond use.
+    behind_since: Option<Instant>,
+}
+
+/// One modality that the source provides.
+struct Track {
+    modality: ModalityId,
+    name: String,
+    drift: DriftMeter,
+    /// Of its presence in the media.
+    journal: Journal,
+    lacks: bool,
 }
 
 /// How one run of the source went.
@@ -77,13 +103,23 @@ impl Keeper {
         let Parts { stream, source, clock, messages, settled, shutdown } = parts;
         let outputs = &source.spec().outputs;
         let name = outputs.iter().map(|output| output.name.as_str()).collect::<Vec<_>>().join("+");
-        let drift = outputs.iter().map(|output| (output.modality, DriftMeter::default())).collect();
         let now = Instant::now();
+        let track = |output: &Output| Track {
+            modality: output.modality,
+            name: output.name.clone(),
+            drift: DriftMeter::default(),
+            journal: Journal::new(now),
+            lacks: false,
+        };
+        let tracks = outputs.iter().map(track).collect();
         Self {
             backoff: Backoff::new(seed(&stream, &name)),
             journal: Journal::new(now),
-            drift,
-            drift_told_at: now,
+            tracks,
+            reported_at: now,
+            clock_told_at: None,
+            lost_told: 0,
+            behind_since: None,
             settled: Some(settled),
             stream,
             name,
@@ -100,7 +136,8 @@ impl Keeper {
         loop {
             let mut feed = self.source.start(&self.clock);
             let run = shutdown.run_until_cancelled(self.forward(&mut feed)).await;
-            self.count("cmpt_source_samples_lost_total", feed.dropped());
+            self.report(&feed);
+            self.lost_told = 0;
             if !feed.stop().await {
                 warn!(stream = %self.stream, source = %self.name, "source does not let go of its device");
             }
@@ -116,6 +153,9 @@ impl Keeper {
     /// so a send that fails needs no care here.
     async fn forward(&mut self, feed: &mut Feed) -> Run {
         let mut run = Run::default();
+        // A new connection has a delay of its own, which is no drift.
+        self.tracks.iter_mut().for_each(|track| track.drift = DriftMeter::default());
+        self.behind_since = None;
         while let Some(message) = feed.recv().await {
             match message {
                 SourceMessage::Started => {
@@ -124,8 +164,16 @@ impl Keeper {
                 }
                 SourceMessage::Sample { modality, sample } => {
                     self.observe(modality, sample.at());
+                    if self.reported_at.elapsed() >= REPORT_INTERVAL {
+                        self.report(feed);
+                    }
+                    if let Some(error) = self.falls_behind(sample.at()) {
+                        run.failure = Some(error);
+                        break;
+                    }
                     let _ = self.messages.send(StreamMessage::Sample { modality, sample }).await;
                 }
+                SourceMessage::Lacking { modality, error } => self.tell_lack(modality, &error).await,
                 SourceMessage::Ended { modality } => {
                     let ended = StreamMessage::Source { modality, event: SourceEvent::Eos };
                     let _ = self.messages.send(ended).await;
@@ -151,6 +199,18 @@ impl Keeper {
         }
     }
 
+    /// The others go on, so this is no failure of the source.
+    async fn tell_lack(&mut self, modality: ModalityId, error: &SourceError) {
+        let lacking = StreamMessage::Source { modality, event: SourceEvent::Error };
+        let _ = self.messages.send(lacking).await;
+        let Some(track) = self.tracks.iter_mut().find(|track| track.modality == modality) else { return };
+        track.lacks = true;
+        if track.journal.note(Instant::now(), Condition::Down(error.kind())).is_some() {
+            let (stream, modality) = (&self.stream, &track.name);
+            warn!(%stream, %modality, %error, "source goes on without a modality that it should provide");
+        }
+    }
+
     /// Waits until it is worth while to start the source again.
     async fn pause(&mut self, run: &Run) {
         if run.first_sample_at.is_some_and(|at| at.elapsed() >= WELL_AFTER) {
@@ -161,10 +221,11 @@ impl Keeper {
         loop {
             tokio::time::sleep(self.backoff.next_wait_within(most)).await;
             match self.source.address() {
-                Some((host, port)) if !answers(&host, port).await => {
-                    self.note(Condition::Down("unreachable"), None);
-                }
-                _ => return,
+                Some((host, port)) => match knock(&host, port).await {
+                    Ok(()) => return,
+                    Err(why) => self.note(Condition::Down(why), None),
+                },
+                None => return,
             }
         }
     }
@@ -212,26 +273,58 @@ impl Keeper {
 
     fn observe(&mut self, modality: ModalityId, at: Timestamp) {
         let now = self.clock.now();
-        if let Some((_, meter)) = self.drift.iter_mut().find(|(of, _)| *of == modality) {
-            meter.observe(at, now);
-        }
-        if self.drift_told_at.elapsed() >= DRIFT_INTERVAL {
-            self.drift_told_at = Instant::now();
-            self.tell_drift();
+        let Some(track) = self.tracks.iter_mut().find(|track| track.modality == modality) else { return };
+        track.drift.observe(at, now);
+        if std::mem::take(&mut track.lacks) && track.journal.note(Instant::now(), Condition::Up).is_some() {
+            info!(stream = %self.stream, modality = %track.name, "source has a modality that it lacked");
         }
     }
 
-    fn tell_drift(&self) {
-        for output in &self.source.spec().outputs {
-            let Some((_, meter)) = self.drift.iter().find(|(of, _)| *of == output.modality) else { continue };
+    /// An error once nothing but samples of long ago has come for a while. The detector sees by itself
+    /// that they are of no use, and why.
+    fn falls_behind(&mut self, at: Timestamp) -> Option<SourceError> {
+        let by = self.clock.now().saturating_since(at);
+        if by < BEHIND {
+            self.behind_since = None;
+            return None;
+        }
+        let since = *self.behind_since.get_or_insert_with(Instant::now);
+        let media = self.source.spec().media.clone();
+        (since.elapsed() >= BEHIND_FOR).then_some(SourceError::Behind { media, by })
+    }
+
+    /// Metrics of the present run, and now and then a line.
+    fn report(&mut self, feed: &Feed) {
+        self.reported_at = Instant::now();
+        let lost = feed.dropped();
+        self.count("cmpt_source_samples_lost_total", lost - self.lost_told);
+        self.lost_told = lost;
+        self.gauge("cmpt_source_queue_bytes", feed.most_bytes() as f64);
+        for track in &self.tracks {
             let gauge = |name, value: Option<f64>| {
                 if let Some(value) = value {
-                    let labels = [("stream", self.stream.clone()), ("modality", output.name.clone())];
+                    let labels = [("stream", self.stream.clone()), ("modality", track.name.clone())];
                     metrics::gauge!(name, &labels).set(value);
                 }
             };
-            gauge("cmpt_source_delay_seconds", meter.delay_s());
-            gauge("cmpt_source_drift_ppm", meter.drift_ppm());
+            gauge("cmpt_source_delay_seconds", track.drift.delay_s());
+            gauge("cmpt_source_drift_ppm", track.drift.drift_ppm());
+        }
+        self.tell_clock();
+    }
+
+    fn tell_clock(&mut self) {
+        let known = self.tracks.iter().any(|track| track.drift.drift_ppm().is_some());
+        if !known || self.clock_told_at.is_some_and(|at| at.elapsed() < CLOCK_INTERVAL) {
+            return;
+        }
+        self.clock_told_at = Some(Instant::now());
+        for track in &self.tracks {
+            let (Some(delay_s), Some(drift_ppm)) = (track.drift.delay_s(), track.drift.drift_ppm()) else {
+                continue;
+            };
+            let (stream, modality, delay_ms) = (&self.stream, &track.name, (1e3 * delay_s).round());
+            info!(%stream, %modality, delay_ms, drift_ppm = drift_ppm.round(), "clock of a source");
         }
     }
 
@@ -244,8 +337,15 @@ impl Keeper {
     }
 }
 
-async fn answers(host: &str, port: u16) -> bool {
-    matches!(tokio::time::timeout(KNOCK_DEADLINE, TcpStream::connect((host, port))).await, Ok(Ok(_)))
+/// Errors: why it is not worth while to start.
+async fn knock(host: &str, port: u16) -> Result<(), &'static str> {
+    let lookup = tokio::time::timeout(LOOKUP_DEADLINE, tokio::net::lookup_host((host, port)));
+    let Ok(Ok(addresses)) = lookup.await else { return Err("unresolved") };
+    let addresses: Vec<_> = addresses.collect();
+    match tokio::time::timeout(KNOCK_DEADLINE, TcpStream::connect(&addresses[..])).await {
+        Ok(Ok(_)) => Ok(()),
+        _ => Err("unreachable"),
+    }
 }
 
 /// The same in every run, and another for every source of a daemon.
@@ -253,4 +353,141 @@ fn seed(stream: &str, name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     (stream, name).hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use cmpt_core::samples::{AudioBlock, Frame, Sample};
+
+    use super::*;
+    use crate::ingest::feed::{FeedSender, LIVE, Running, WhenFull, channel};
+    use crate::ingest::{Format, Media, Pace, SourceSpec};
+
+    const AUDIO: ModalityId = ModalityId(0);
+    const VIDEO: ModalityId = ModalityId(1);
+
+    /// Hands the sending end of each run to the test.
+    struct Scripted {
+        spec: SourceSpec,
+        started: mpsc::Sender<(FeedSender, Running)>,
+    }
+
+    impl Source for Scripted {
+        fn spec(&self) -> &SourceSpec {
+            &self.spec
+        }
+
+        fn start(&self, _: &StreamClock) -> Feed {
+            let (sender, feed, running) = channel(&[AUDIO, VIDEO], LIVE, WhenFull::DropOldest, || ());
+            self.started.try_send((sender, running)).unwrap();
+            feed
+        }
+    }
+
+    fn outputs() -> Vec<Output> {
+        let audio =
+            Output { modality: AUDIO, name: "audio".into(), format: Format::Audio { rate_hz: 16_000 } };
+        let video = Output { modality: VIDEO, name: "video".into(), format: Format::Video { max_edge: 240 } };
+        vec![audio, video]
+    }
+
+    fn sound() -> Sample {
+        sound_at(Timestamp::ZERO)
+    }
+
+    fn sound_at(at: Timestamp) -> Sample {
+        Sample::Audio(AudioBlock { at, samples: vec![0.5; 160] })
+    }
+
+    fn picture() -> Sample {
+        Sample::Frame(Frame { at: Timestamp::ZERO, width: 1, height: 1, rgb: vec![9; 3] })
+    }
+
+    /// A keeper at work, and what it says.
+    struct Site {
+        media: Media,
+        inbox: mpsc::Receiver<StreamMessage>,
+        shutdown: CancellationToken,
+        running: tokio::task::JoinHandle<()>,
+        runs: mpsc::Receiver<(FeedSender, Running)>,
+    }
+
+    impl Site {
+        fn start() -> Self {
+            let media = Media::Uri("test".into());
+            let (started, runs) = mpsc::channel(4);
+            let source = Scripted { spec: SourceSpec::new(media.clone(), outputs(), Pace::Live), started };
+            let (messages, inbox) = mpsc::channel(4);
+            let shutdown = CancellationToken::new();
+            let keeper = Keeper::new(Parts {
+                stream: "desk".into(),
+                source: Box::new(source),
+                clock: StreamClock::start(),
+                messages,
+                settled: oneshot::channel().0,
+                shutdown: shutdown.clone(),
+            });
+            Self { media, inbox, shutdown, running: tokio::spawn(keeper.run()), runs }
+        }
+
+        async fn told(&mut self) -> String {
+            match self.inbox.recv().await.unwrap() {
+                StreamMessage::Sample { modality, .. } => format!("sample of {}", modality.0),
+                StreamMessage::Source { modality, event } => format!("{event:?} of {}", modality.0),
+                StreamMessage::Finish { .. } => panic!("a live stream has no end"),
+            }
+        }
+
+        async fn end(self) {
+            self.shutdown.cancel();
+            self.running.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_modality_that_lacks_is_lost_alone_and_the_source_is_not_started_again() {
+        let mut site = Site::start();
+        let (sender, running) = site.runs.recv().await.unwrap();
+        let media = site.media.clone();
+        sender.lack(1, SourceError::NoStream { media, kind: "video", modality: "video".into() });
+        assert_eq!(site.told().await, "Error of 1");
+        sender.send(0, sound()).unwrap();
+        assert_eq!(site.told().await, "sample of 0");
+        // It has appeared.
+        sender.send(1, picture()).unwrap();
+        assert_eq!(site.told().await, "sample of 1");
+        assert!(site.runs.try_recv().is_err());
+        drop(running);
+        site.end().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_whose_samples_are_all_of_long_ago_is_started_again() {
+        let mut site = Site::start();
+        let (sender, running) = site.runs.recv().await.unwrap();
+        let long_ago = Timestamp::ZERO - 2 * BEHIND;
+        for at in [long_ago, Timestamp::ZERO, long_ago] {
+            sender.send(0, sound_at(at)).unwrap();
+            assert_eq!(site.told().await, "sample of 0");
+            // One that is in time has it begin anew.
+            tokio::time::advance(BEHIND_FOR - Duration::from_millis(1)).await;
+        }
+        tokio::time::advance(Duration::from_millis(1)).await;
+        sender.send(0, sound_at(long_ago)).unwrap();
+        drop(running);
+        let (_sender, running) = site.runs.recv().await.unwrap();
+        drop(running);
+        site.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_name_that_cannot_be_looked_up_is_told_from_a_server_that_does_not_answer() {
+        let name = format!("{}.invalid", "a".repeat(64));
+        assert_eq!(knock(&name, 554).await, Err("unresolved"));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(knock("127.0.0.1", port).await, Ok(()));
+        drop(listener);
+        assert_eq!(knock("127.0.0.1", port).await, Err("unreachable"));
+    }
 }

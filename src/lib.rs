@@ -16,6 +16,7 @@ pub mod ingest;
 pub mod journal;
 pub mod keeper;
 pub mod labeller;
+pub mod memory;
 pub mod model;
 pub mod offset;
 pub mod pipeline;

@@ -7,7 +7,7 @@ use clap::Parser;
 use cmpt::cli::{Cli, Command};
 use cmpt::exit_code::ExitCode;
 use cmpt::failure::Failure;
-use cmpt::{bench, bundle_command, check, offset, replay, sensors, supervisor};
+use cmpt::{bench, bundle_command, check, memory, offset, replay, sensors, supervisor};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ProcessExitCode {
@@ -20,6 +20,7 @@ fn main() -> ProcessExitCode {
         }
     };
     log(&cli.command);
+    memory::bound_arenas();
     match execute(cli.command) {
         Ok(()) => ExitCode::Success.into(),
         Err(failure) => {

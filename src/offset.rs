@@ -76,7 +76,7 @@ async fn measure(feed: &mut Feed, limit: Duration) -> Result<SyncMeter, Failure>
                 meter.handle_block(&block, RATE_HZ);
             }
             Some(SourceMessage::Failed(error)) => return Err(error.into()),
-            Some(SourceMessage::Started | SourceMessage::Ended { .. }) => {}
+            Some(SourceMessage::Started | SourceMessage::Lacking { .. } | SourceMessage::Ended { .. }) => {}
             None => return Ok(meter),
         }
     }

@@ -118,7 +118,7 @@ impl Stage {
                 }
                 SourceMessage::Ended { modality } => extent.ended(modality),
                 SourceMessage::Failed(error) => return Err(error.into()),
-                SourceMessage::Started => {}
+                SourceMessage::Started | SourceMessage::Lacking { .. } => {}
             }
         }
         if let Some(last) = extent.windows(&schedule).checked_sub(1) {
@@ -176,7 +176,7 @@ async fn feed(
             }
             SourceMessage::Ended { modality } => extent.ended(modality),
             SourceMessage::Failed(error) => return Err(error),
-            SourceMessage::Started => {}
+            SourceMessage::Started | SourceMessage::Lacking { .. } => {}
         }
     }
     let _ = messages.send(StreamMessage::Finish { windows: extent.windows(&schedule) }).await;

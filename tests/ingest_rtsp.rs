@@ -11,7 +11,8 @@ use avdigits::faults::Sensor;
 use avdigits::programme::{HEIGHT, WIDTH};
 use avdigits::sensor::{SensorServer, ServerLoop};
 use cmpt::ingest::{
-    Feed, Format, Media, Output, Pace, Source, SourceError, SourceMessage, SourceSpec, StreamClock, open,
+    Feed, Format, Media, Output, Pace, RtpTransport, Source, SourceError, SourceMessage, SourceSpec,
+    StreamClock, open,
 };
 use cmpt_core::modality::ModalityId;
 use cmpt_core::samples::Sample;
@@ -33,6 +34,7 @@ enum Command {
     Pull,
     Plug,
     Freeze,
+    Resize(usize, usize),
 }
 
 impl LiveServer {
@@ -64,11 +66,16 @@ impl Drop for LiveServer {
 fn serve(mut server: SensorServer, sensor: Sensor, commands: &Receiver<Command>) {
     let mut frozen = false;
     let mut luma = 50u8;
+    let (mut width, mut height) = (WIDTH, HEIGHT);
     loop {
         match commands.recv_timeout(Duration::from_millis(50)) {
             Ok(Command::Pull) => server.pull(),
             Ok(Command::Plug) => server.plug().unwrap(),
             Ok(Command::Freeze) => frozen = true,
+            Ok(Command::Resize(to_width, to_height)) => {
+                (width, height) = (to_width, to_height);
+                server.resize(width, height);
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -77,7 +84,7 @@ fn serve(mut server: SensorServer, sensor: Sensor, commands: &Receiver<Command>)
         }
         server.send(match sensor {
             Sensor::Camera => {
-                (0..3 * WIDTH * HEIGHT).map(|byte| luma.wrapping_add((byte / 150) as u8)).collect()
+                (0..3 * width * height).map(|byte| luma.wrapping_add((byte / 150) as u8)).collect()
             }
             Sensor::Microphone => vec![luma; 2 * 800],
         });
@@ -91,6 +98,13 @@ fn source(url: &str, sensor: Sensor) -> Box<dyn Source> {
     };
     let outputs = vec![Output { modality: ModalityId(0), name: name.into(), format }];
     open(SourceSpec::new(Media::Uri(url.into()), outputs, Pace::Live)).unwrap()
+}
+
+/// The same with another setting.
+fn source_with(url: &str, sensor: Sensor, set: impl FnOnce(&mut SourceSpec)) -> Box<dyn Source> {
+    let mut spec = source(url, sensor).spec().clone();
+    set(&mut spec);
+    open(spec).unwrap()
 }
 
 async fn next(feed: &mut Feed) -> Option<SourceMessage> {
@@ -134,9 +148,9 @@ async fn failure(url: &str) -> SourceError {
 
 /// A sensor is pulled and plugged in again: its source ends, a source started meanwhile fails, and one
 /// started later goes on in the same stream time.
-async fn pulled_and_plugged_in_again(sensor: Sensor) {
+async fn pulled_and_plugged_in_again(sensor: Sensor, transport: RtpTransport) {
     let server = LiveServer::start(sensor);
-    let source = source(&server.url, sensor);
+    let source = source_with(&server.url, sensor, |spec| spec.transport = transport);
     let clock = StreamClock::start();
 
     let mut feed = source.start(&clock);
@@ -173,12 +187,70 @@ async fn pulled_and_plugged_in_again(sensor: Sensor) {
 
 #[tokio::test]
 async fn a_camera_that_is_pulled_ends_and_its_successor_goes_on_in_stream_time() {
-    pulled_and_plugged_in_again(Sensor::Camera).await;
+    pulled_and_plugged_in_again(Sensor::Camera, RtpTransport::Tcp).await;
 }
 
 #[tokio::test]
 async fn a_microphone_that_is_pulled_ends_and_its_successor_goes_on_in_stream_time() {
-    pulled_and_plugged_in_again(Sensor::Microphone).await;
+    pulled_and_plugged_in_again(Sensor::Microphone, RtpTransport::Tcp).await;
+}
+
+#[tokio::test]
+async fn over_udp_a_camera_that_is_pulled_ends_and_its_successor_goes_on_in_stream_time() {
+    pulled_and_plugged_in_again(Sensor::Camera, RtpTransport::Udp).await;
+}
+
+#[tokio::test]
+async fn over_udp_a_microphone_that_is_pulled_ends_and_its_successor_goes_on_in_stream_time() {
+    pulled_and_plugged_in_again(Sensor::Microphone, RtpTransport::Udp).await;
+}
+
+#[tokio::test]
+async fn a_camera_without_a_microphone_is_seen_and_says_what_it_lacks() {
+    let server = LiveServer::start(Sensor::Camera);
+    let source = source_with(&server.url, Sensor::Camera, |spec| {
+        let format = Format::Audio { rate_hz: 16_000 };
+        spec.outputs.push(Output { modality: ModalityId(1), name: "audio".into(), format });
+    });
+    let mut feed = source.start(&StreamClock::start());
+    let (mut pictures, mut lacks) = (0, None);
+    while pictures < 20 || lacks.is_none() {
+        match next(&mut feed).await {
+            Some(SourceMessage::Sample { modality: ModalityId(0), .. }) => pictures += 1,
+            Some(SourceMessage::Lacking { modality, error }) => lacks = Some((modality, error)),
+            Some(SourceMessage::Started) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let (modality, error) = lacks.unwrap();
+    assert_eq!(modality, ModalityId(1));
+    assert!(matches!(error, SourceError::NoStream { kind: "audio", .. }), "{error:?}");
+    assert!(feed.stop().await);
+}
+
+#[tokio::test]
+async fn a_camera_that_changes_its_size_goes_on_in_the_same_session() {
+    let server = LiveServer::start(Sensor::Camera);
+    let mut feed = source(&server.url, Sensor::Camera).start(&StreamClock::start());
+    samples(&mut feed, 5).await;
+    server.tell(Command::Resize(480, 160));
+    let resized = async {
+        loop {
+            if let Some(Sample::Frame(frame)) = samples(&mut feed, 1).await.pop()
+                && (frame.width, frame.height) == (480, 160)
+            {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, resized).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_can_look_up_is_an_error() {
+    // No name has a part this long, so no server needs to be asked.
+    let error = failure(&format!("rtsp://{}.invalid/camera", "a".repeat(64))).await;
+    assert!(matches!(error, SourceError::Unreachable { .. }), "{error:?}");
 }
 
 #[tokio::test]

@@ -1,4 +1,7 @@
 //! The bounded queue between a source's streaming threads and the one task that consumes it.
+//!
+//! Each modality has a lane of its own, bounded in samples and in bytes, so that one that floods takes
+//! no room from another.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -13,12 +16,22 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{SourceError, SourceMessage};
 
-/// Samples that a live source may be ahead of the pipeline, per modality: some four seconds of
-/// pictures, several of sound. A pipeline further behind than that has no use for what is older.
-pub const LIVE_CAPACITY: usize = 128;
+/// How far a source may be ahead of the pipeline, per modality.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Most samples.
+    pub samples: usize,
+    /// Most bytes of content.
+    pub bytes: usize,
+}
 
-/// Samples that a replayed source decodes ahead, per modality.
-pub const REPLAY_CAPACITY: usize = 32;
+/// Of a live source: some four seconds of pictures, several of sound, but never more than 16 MiB, which
+/// is some 70 pictures of 320 x 240 or 13 of 854 x 480. A pipeline further behind than that has no use
+/// for what is older.
+pub const LIVE: Capacity = Capacity { samples: 128, bytes: 16 << 20 };
+
+/// Of a replayed source.
+pub const REPLAY: Capacity = Capacity { samples: 32, bytes: 16 << 20 };
 
 /// How long [`Feed::stop`] waits for a source to let go of its device or server.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(5);
@@ -26,9 +39,10 @@ pub const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// What happens to a sample that finds its queue full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
-    /// The oldest makes room, and is counted.
+    /// The oldest make room, and are counted; a sample that alone is beyond the capacity is refused, and
+    /// counted.
     DropOldest,
-    /// The sender blocks.
+    /// The sender blocks; a sample that alone is beyond the capacity waits for an empty queue.
     Block,
 }
 
@@ -66,11 +80,11 @@ pub(super) enum Head {
     Ended,
 }
 
-/// A feed of `modalities`, with `capacity` samples of each; `on_close` is called once, when the feed
+/// A feed of `modalities`, with `capacity` for each; `on_close` is called once, when the feed
 /// is dropped or stopped.
 pub fn channel(
     modalities: &[ModalityId],
-    capacity: usize,
+    capacity: Capacity,
     when_full: WhenFull,
     on_close: impl FnOnce() + Send + 'static,
 ) -> (FeedSender, Feed, Running) {
@@ -81,6 +95,7 @@ pub fn channel(
         started: false,
         failure: None,
         dropped: 0,
+        most_bytes: 0,
         awaited_since: None,
         on_close: Some(Box::new(on_close)),
     };
@@ -120,6 +135,16 @@ impl Feed {
         self.shared.lock().dropped
     }
 
+    /// Samples that wait.
+    pub fn waiting(&self) -> usize {
+        self.shared.lock().lanes.iter().map(|lane| lane.ring.occupied_len()).sum()
+    }
+
+    /// Most bytes of content that the queue has held at once.
+    pub fn most_bytes(&self) -> usize {
+        self.shared.lock().most_bytes
+    }
+
     /// Stops the source and waits until it has let go of its device, for [`STOP_DEADLINE`] at most.
     /// Returns whether it has.
     pub async fn stop(mut self) -> bool {
@@ -144,7 +169,7 @@ impl Feed {
     pub(super) fn pop(&mut self, modality: ModalityId) -> Option<Sample> {
         let mut queue = self.shared.lock();
         queue.awaited_since = None;
-        let sample = queue.lanes.iter_mut().find(|lane| lane.modality == modality)?.ring.try_pop();
+        let sample = queue.lanes.iter_mut().find(|lane| lane.modality == modality)?.pop();
         self.shared.space.notify_all();
         sample
     }
@@ -176,8 +201,9 @@ impl Drop for Feed {
 impl FeedSender {
     /// Sends a sample of the `lane`-th modality.
     pub fn send(&self, lane: usize, sample: Sample) -> Result<(), Closed> {
+        let bytes = sample.bytes();
         let mut queue = self.shared.lock();
-        while self.shared.when_full == WhenFull::Block && queue.lanes[lane].ring.is_full() && !queue.is_over()
+        while self.shared.when_full == WhenFull::Block && queue.lanes[lane].is_full(bytes) && !queue.is_over()
         {
             queue = self.shared.space.wait(queue).expect(UNPOISONED);
         }
@@ -186,8 +212,9 @@ impl FeedSender {
         }
         queue.awaited_since = None;
         queue.arrived = true;
-        let lost = queue.lanes[lane].ring.push_overwrite(sample);
-        queue.dropped += u64::from(lost.is_some());
+        let lost = queue.lanes[lane].push(sample, self.shared.when_full);
+        queue.dropped += lost;
+        queue.most_bytes = queue.most_bytes.max(queue.lanes.iter().map(|lane| lane.bytes).sum());
         self.shared.arrival.notify_one();
         Ok(())
     }
@@ -213,6 +240,12 @@ impl FeedSender {
         let mut queue = self.shared.lock();
         let end = &mut queue.lanes[lane].end;
         *end = (*end).max(End::Reached);
+        self.shared.arrival.notify_one();
+    }
+
+    /// Says that the `lane`-th modality is not to be had, while others are. Told once.
+    pub fn lack(&self, lane: usize, error: SourceError) {
+        self.shared.lock().lanes[lane].lack.get_or_insert(Failure { error, told: false });
         self.shared.arrival.notify_one();
     }
 
@@ -242,6 +275,7 @@ struct Queue {
     started: bool,
     failure: Option<Failure>,
     dropped: u64,
+    most_bytes: usize,
     /// Since when the receiver has been waiting for a sample.
     awaited_since: Option<Instant>,
     /// `None` once the feed is closed.
@@ -250,7 +284,11 @@ struct Queue {
 
 struct Lane {
     modality: ModalityId,
+    capacity: Capacity,
     ring: LocalRb<Heap<Sample>>,
+    /// Of the samples in the ring.
+    bytes: usize,
+    lack: Option<Failure>,
     end: End,
 }
 
@@ -304,6 +342,12 @@ impl Queue {
         if self.failure.as_ref().is_some_and(|failure| failure.told) {
             return None;
         }
+        for lane in &mut self.lanes {
+            if let Some(lack) = lane.lack.as_mut().filter(|lack| !lack.told) {
+                lack.told = true;
+                return Some(SourceMessage::Lacking { modality: lane.modality, error: lack.error.clone() });
+            }
+        }
         let fronts = self.lanes.iter_mut().enumerate();
         let fronts = fronts.filter_map(|(index, lane)| Some((lane.ring.first()?.at(), index)));
         if let Some((_, index)) = fronts.min() {
@@ -312,7 +356,7 @@ impl Queue {
             }
             let lane = &mut self.lanes[index];
             let modality = lane.modality;
-            return lane.ring.try_pop().map(|sample| SourceMessage::Sample { modality, sample });
+            return lane.pop().map(|sample| SourceMessage::Sample { modality, sample });
         }
         if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.end == End::Reached) {
             lane.end = End::Told;
@@ -325,8 +369,34 @@ impl Queue {
 }
 
 impl Lane {
-    fn new(modality: ModalityId, capacity: usize) -> Self {
-        Self { modality, ring: LocalRb::new(capacity), end: End::Open }
+    fn new(modality: ModalityId, capacity: Capacity) -> Self {
+        let ring = LocalRb::new(capacity.samples);
+        Self { modality, capacity, ring, bytes: 0, lack: None, end: End::Open }
+    }
+
+    /// Whether there is no room for `more` bytes. An empty lane has room for anything.
+    fn is_full(&self, more: usize) -> bool {
+        !self.ring.is_empty() && (self.ring.is_full() || self.bytes + more > self.capacity.bytes)
+    }
+
+    fn pop(&mut self) -> Option<Sample> {
+        let sample = self.ring.try_pop()?;
+        self.bytes -= sample.bytes();
+        Some(sample)
+    }
+
+    /// Returns how many samples were lost to make room, or because there is none.
+    fn push(&mut self, sample: Sample, when_full: WhenFull) -> u64 {
+        let bytes = sample.bytes();
+        if when_full == WhenFull::DropOldest && bytes > self.capacity.bytes {
+            return 1;
+        }
+        let mut lost = 0;
+        while self.is_full(bytes) && self.pop().is_some() {
+            lost += 1;
+        }
+        self.bytes += bytes;
+        lost + u64::from(self.ring.try_push(sample).is_err())
     }
 
     fn head(&mut self, failed: bool) -> Head {
@@ -351,6 +421,10 @@ mod tests {
         Sample::Audio(AudioBlock { at: Timestamp::from_millis(at_ms), samples: vec![0.0; 160] })
     }
 
+    fn samples(samples: usize) -> Capacity {
+        Capacity { samples, bytes: usize::MAX }
+    }
+
     fn stalled() -> SourceError {
         SourceError::Stalled { media: Media::Uri("x".into()), after: Duration::from_secs(1) }
     }
@@ -367,7 +441,7 @@ mod tests {
 
     #[tokio::test]
     async fn messages_come_in_the_documented_order() {
-        let (sender, mut feed, _running) = channel(&MODALITIES, 4, WhenFull::DropOldest, || ());
+        let (sender, mut feed, _running) = channel(&MODALITIES, samples(4), WhenFull::DropOldest, || ());
         sender.send(1, block(20)).unwrap();
         sender.send(0, block(10)).unwrap();
         sender.end(0);
@@ -390,7 +464,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_live_queue_drops_the_oldest_and_counts_it() {
-        let (sender, mut feed, _running) = channel(&MODALITIES, 2, WhenFull::DropOldest, || ());
+        let (sender, mut feed, _running) = channel(&MODALITIES, samples(2), WhenFull::DropOldest, || ());
         for at_ms in [0, 10, 20] {
             sender.send(0, block(at_ms)).unwrap();
         }
@@ -399,9 +473,60 @@ mod tests {
         assert_eq!(feed.dropped(), 1);
     }
 
+    /// A block of `bytes`.
+    fn heavy(at_ms: i64, bytes: usize) -> Sample {
+        Sample::Audio(AudioBlock { at: Timestamp::from_millis(at_ms), samples: vec![0.0; bytes / 4] })
+    }
+
+    #[tokio::test]
+    async fn a_flood_holds_no_more_bytes_than_the_capacity_and_takes_no_room_from_another_modality() {
+        let capacity = Capacity { samples: 8, bytes: 1000 };
+        let (sender, mut feed, _running) = channel(&MODALITIES, capacity, WhenFull::DropOldest, || ());
+        sender.send(1, heavy(0, 800)).unwrap();
+        for at_ms in 0..10_000 {
+            sender.send(0, heavy(at_ms, 400)).unwrap();
+        }
+        // Larger than all there is room for, so that nothing must be thrown away for it.
+        sender.send(0, heavy(10_000, 1004)).unwrap();
+        assert_eq!(feed.most_bytes(), 800 + 2 * 400);
+        assert_eq!(feed.dropped(), 10_000 - 2 + 1);
+        sender.fail(stalled());
+        assert_eq!(times(&mut feed).await, [(1, 0), (0, 9998), (0, 9999)]);
+    }
+
+    #[tokio::test]
+    async fn a_replay_waits_for_room_in_bytes_and_lets_a_sample_of_any_size_through_alone() {
+        let capacity = Capacity { samples: 8, bytes: 1000 };
+        let (sender, mut feed, _running) = channel(&MODALITIES, capacity, WhenFull::Block, || ());
+        let streaming = std::thread::spawn(move || {
+            for (at_ms, bytes) in [(0, 600), (1, 600), (2, 4000), (3, 400), (4, 400)] {
+                sender.send(0, heavy(at_ms, bytes)).unwrap();
+            }
+            sender.end(0);
+            sender.end(1);
+        });
+        assert_eq!(times(&mut feed).await, [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4)]);
+        assert_eq!((feed.dropped(), feed.most_bytes()), (0, 4000));
+        streaming.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_lacks_is_told_once_and_ends_nothing() {
+        let (sender, mut feed, _running) = channel(&MODALITIES, samples(4), WhenFull::DropOldest, || ());
+        sender.lack(1, stalled());
+        sender.lack(1, stalled());
+        sender.send(0, block(0)).unwrap();
+        // It has appeared after all.
+        sender.send(1, block(10)).unwrap();
+        let lacking = SourceMessage::Lacking { modality: ModalityId(1), error: stalled() };
+        assert_eq!(feed.recv().await, Some(lacking));
+        sender.fail(stalled());
+        assert_eq!(times(&mut feed).await, [(0, 0), (1, 10)]);
+    }
+
     #[tokio::test]
     async fn a_full_replay_queue_holds_its_sender_back_and_loses_nothing() {
-        let (sender, mut feed, _running) = channel(&MODALITIES, 2, WhenFull::Block, || ());
+        let (sender, mut feed, _running) = channel(&MODALITIES, samples(2), WhenFull::Block, || ());
         let streaming = std::thread::spawn(move || {
             for at_ms in 0..100 {
                 sender.send(0, block(at_ms)).unwrap();
@@ -418,7 +543,7 @@ mod tests {
     fn closing_the_feed_frees_a_blocked_sender_and_is_told_once() {
         let (closed, told) = std::sync::mpsc::sync_channel(1);
         let (sender, feed, _running) =
-            channel(&MODALITIES, 1, WhenFull::Block, move || closed.send(()).unwrap());
+            channel(&MODALITIES, samples(1), WhenFull::Block, move || closed.send(()).unwrap());
         sender.send(0, block(0)).unwrap();
         let streaming = std::thread::spawn(move || sender.send(0, block(1)));
         drop(feed);
@@ -428,7 +553,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_failure_ends_the_feed_after_what_had_arrived() {
-        let (sender, mut feed, _running) = channel(&MODALITIES, 4, WhenFull::DropOldest, || ());
+        let (sender, mut feed, _running) = channel(&MODALITIES, samples(4), WhenFull::DropOldest, || ());
         sender.send(0, block(0)).unwrap();
         sender.fail(stalled());
         sender.fail(SourceError::Setup { message: "second".into() });
@@ -440,7 +565,7 @@ mod tests {
 
     #[tokio::test]
     async fn stop_waits_until_the_source_has_let_go() {
-        let (_sender, feed, running) = channel(&MODALITIES, 1, WhenFull::Block, || ());
+        let (_sender, feed, running) = channel(&MODALITIES, samples(1), WhenFull::Block, || ());
         let source = std::thread::spawn(move || drop(running));
         assert!(feed.stop().await);
         source.join().unwrap();

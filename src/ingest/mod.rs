@@ -6,12 +6,14 @@
 //!
 //! **Order of messages.** [`Started`](SourceMessage::Started) with the first sample; then samples, in
 //! time order within each modality; then one [`Ended`](SourceMessage::Ended) per modality, or one
-//! [`Failed`](SourceMessage::Failed), which may also come before anything else. Then `None`.
+//! [`Failed`](SourceMessage::Failed), which may also come before anything else. Then `None`. A
+//! [`Lacking`](SourceMessage::Lacking) comes whenever it is known that a live source does without a
+//! modality; in a replay that is a failure.
 //!
-//! **Queues.** One ring per modality between the streaming thread and the feed, of
-//! [`LIVE_CAPACITY`](feed::LIVE_CAPACITY) or [`REPLAY_CAPACITY`](feed::REPLAY_CAPACITY) samples. When
-//! full: a live source drops the oldest sample and counts it ([`Feed::dropped`]); a replayed one
-//! blocks its streaming thread, which holds back the decoder.
+//! **Queues.** One ring per modality between the streaming thread and the feed, of [`LIVE`](feed::LIVE)
+//! or [`REPLAY`](feed::REPLAY) samples and bytes. When full: a live source drops the oldest samples and
+//! counts them ([`Feed::dropped`]); a replayed one blocks its streaming thread, which holds back the
+//! decoder.
 //!
 //! **Time.** Samples carry stream time: the buffer's running time, with every live pipeline on the
 //! system clock and on the base time of the stream's [`StreamClock`], so that sources compare and a

@@ -138,7 +138,7 @@ mod tests {
     use cmpt_core::samples::{AudioBlock, Frame};
     use std::time::Duration;
 
-    use super::super::feed::{FeedSender, WhenFull, channel};
+    use super::super::feed::{Capacity, FeedSender, WhenFull, channel};
     use super::super::{Format, Media, Output, SourceError};
     use super::*;
 
@@ -171,12 +171,16 @@ mod tests {
                 sender.end(0);
             }
         };
-        let (sound, sound_feed, _) = channel(&[AUDIO], 2, WhenFull::Block, || ());
-        let (pictures, picture_feed, _) = channel(&[VIDEO], 2, WhenFull::Block, || ());
+        let (sound, sound_feed, _) = channel(&[AUDIO], samples(2), WhenFull::Block, || ());
+        let (pictures, picture_feed, _) = channel(&[VIDEO], samples(2), WhenFull::Block, || ());
         let (send_sound, send_pictures) = (send(audio, block), send(video, frame));
         std::thread::spawn(move || send_sound(sound));
         std::thread::spawn(move || send_pictures(pictures));
         vec![sound_feed, picture_feed]
+    }
+
+    fn samples(samples: usize) -> Capacity {
+        Capacity { samples, bytes: usize::MAX }
     }
 
     fn no_drops() -> DropFilter {
@@ -211,7 +215,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_is_told_after_the_samples_before_it_and_ends_the_replay() {
-        let (sender, feed, _running) = channel(&[AUDIO, VIDEO], 4, WhenFull::Block, || ());
+        let (sender, feed, _running) = channel(&[AUDIO, VIDEO], samples(4), WhenFull::Block, || ());
         sender.send(0, block(0)).unwrap();
         let error = SourceError::Corrupt { media: Media::Uri("clip.mkv".into()), message: "broken".into() };
         sender.fail(error.clone());

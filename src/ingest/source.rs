@@ -142,6 +142,14 @@ pub enum SourceMessage {
         /// The sample.
         sample: Sample,
     },
+    /// The media does not have a modality, or nothing here can decode it; the others go on. If it appears
+    /// later, samples follow.
+    Lacking {
+        /// Which.
+        modality: ModalityId,
+        /// Why.
+        error: SourceError,
+    },
     /// A modality has ended. A server that closes its connection in order also ends its stream.
     Ended {
         /// Which.
@@ -243,6 +251,14 @@ pub enum SourceError {
         /// How long.
         after: Duration,
     },
+    /// Samples keep coming so late that no window can use them: they pile up on the way.
+    #[error("play {media}: samples come {} ms after their time", by.as_millis())]
+    Behind {
+        /// What was to be played.
+        media: Media,
+        /// How late the latest was.
+        by: Duration,
+    },
     /// Anything else that an element of the pipeline reports.
     #[error("play {media}: {message}")]
     Element {
@@ -268,6 +284,7 @@ impl SourceError {
             Self::Unreachable { .. } => "unreachable",
             Self::Corrupt { .. } => "corrupt",
             Self::Stalled { .. } => "stalled",
+            Self::Behind { .. } => "behind",
             Self::Element { .. } => "element",
         }
     }
@@ -286,6 +303,7 @@ impl SourceError {
             | Self::File { .. }
             | Self::Unreachable { .. }
             | Self::Stalled { .. }
+            | Self::Behind { .. }
             | Self::Element { .. } => false,
         }
     }

@@ -145,7 +145,7 @@ async fn read(
             }
             SourceMessage::Ended { modality } => extent.ended(modality),
             SourceMessage::Failed(error) => return Err(error.into()),
-            SourceMessage::Started => {}
+            SourceMessage::Started | SourceMessage::Lacking { .. } => {}
         }
     }
     observer.close(extent.end())

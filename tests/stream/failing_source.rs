@@ -7,7 +7,7 @@ use std::time::Duration;
 use cmpt::config::Config;
 use cmpt::failure::Failure;
 use cmpt::inference::Worker;
-use cmpt::ingest::feed::{FeedSender, WhenFull, channel};
+use cmpt::ingest::feed::{FeedSender, LIVE, WhenFull, channel};
 use cmpt::ingest::{Feed, Media, Source, SourceError, SourceSpec, StreamClock};
 use cmpt::publish::{Message, PublishError, Publisher};
 use cmpt::supervisor::{Daemon, Identity};
@@ -32,7 +32,7 @@ impl Source for Flaky {
     }
 
     fn start(&self, clock: &StreamClock) -> Feed {
-        let (sender, feed, _running) = channel(&[AUDIO, VIDEO], 8, WhenFull::DropOldest, || ());
+        let (sender, feed, _running) = channel(&[AUDIO, VIDEO], LIVE, WhenFull::DropOldest, || ());
         if self.starts.fetch_add(1, Ordering::Relaxed) == 0 {
             let media = Media::Uri("rtsp://camera".into());
             sender.fail(SourceError::Unreachable { media, message: "no route to host".into() });

@@ -41,4 +41,12 @@ impl Sample {
             Self::Frame(frame) => frame.at,
         }
     }
+
+    /// Bytes that its content takes in memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Audio(block) => size_of_val(block.samples.as_slice()),
+            Self::Frame(frame) => frame.rgb.len(),
+        }
+    }
 }

@@ -1,18 +1,17 @@
-//! The elements of a source's pipeline: what plays the media, and one tail per output.
+//! What plays the media of a source, up to its tails.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use gstreamer_app::{AppSink, AppSinkCallbacks};
-use gstreamer_video::{VideoFormat, VideoInfo};
 
-use super::buffer::{self, Origin};
+use super::buffer::Origin;
+use super::tails::{Tails, element};
 use crate::ingest::credentials::{self, Credentials};
 use crate::ingest::feed::FeedSender;
 use crate::ingest::source::without_credentials;
-use crate::ingest::{Format, Media, Output, RtpTransport, SourceError, SourceSpec};
+use crate::ingest::{Media, RtpTransport, SourceError, SourceSpec};
 
 /// Name of the application message that tells that all of the media's streams are known.
 pub(super) const STREAMS_KNOWN: &str = "streams-known";
@@ -25,64 +24,12 @@ const RTSP_TIMEOUT_US: u64 = 4_000_000;
 /// this only smooths jitter; GStreamer's own default of 2 s would be added to every label.
 const RTSP_LATENCY_MS: u32 = 100;
 
-/// Buffers that wait in an appsink beyond the queue of the feed.
-const SINK_BUFFERS: u32 = 2;
-
-/// The end of the pipeline for one output.
-#[derive(Clone, Debug)]
-pub(super) struct Tail {
-    output: Output,
-    entry: gst::Pad,
-    sink: AppSink,
-}
-
-impl Tail {
-    /// Adds the tail of the `lane`-th output to `bin`.
-    fn new(
-        bin: &gst::Bin,
-        lane: usize,
-        output: &Output,
-        sender: &FeedSender,
-        origin: &Arc<Origin>,
-    ) -> Result<Self, SourceError> {
-        let sink = AppSink::builder().sync(false).max_buffers(SINK_BUFFERS).build();
-        let names = match output.format {
-            Format::Audio { rate_hz } => {
-                sink.set_caps(Some(&audio_caps(rate_hz)));
-                ["audioconvert", "audioresample"]
-            }
-            // Scaling comes first, so that only the smaller picture is converted.
-            Format::Video { .. } => ["videoscale", "videoconvert"],
-        };
-        let [first, second] = [element(names[0])?, element(names[1])?];
-        let entry = first.static_pad("sink").expect("a converter has a sink pad");
-        if let Format::Video { max_edge } = output.format {
-            // Pictures are scaled to exactly the size asked for: no borders to keep a ratio that only
-            // rounding has changed.
-            first.set_property("add-borders", false);
-            bound_size(&entry, &sink, max_edge);
-        }
-        sink.set_callbacks(callbacks(lane, output.format, sender.clone(), Arc::clone(origin)));
-        bin.add_many([&first, &second, sink.upcast_ref()])
-            .and_then(|()| gst::Element::link_many([&first, &second, sink.upcast_ref()]))
-            .map_err(|error| SourceError::Setup { message: error.to_string() })?;
-        Ok(Self { output: output.clone(), entry, sink })
-    }
-
-    fn accepts(&self, pad: &gst::Pad) -> bool {
-        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let kind = self.output.format.kind();
-        let raw = caps.structure(0).is_some_and(|first| first.name().strip_suffix("/x-raw") == Some(kind));
-        raw && !self.entry.is_linked()
-    }
-}
-
 /// The pipeline of a source.
 #[derive(Debug)]
 pub(super) struct Graph {
     spec: SourceSpec,
     credentials: Option<Credentials>,
-    tails: Vec<Tail>,
+    tails: Arc<Tails>,
 }
 
 impl Graph {
@@ -98,17 +45,17 @@ impl Graph {
             Media::Uri(_) => pipeline.clone().upcast(),
             Media::Pipeline(text) => {
                 let bin = parse(&spec.media, text)?;
-                if let Some(credentials) = &credentials {
-                    let elements = bin.iterate_recurse().into_iter().filter_map(Result::ok);
-                    elements.for_each(|element| log_in(&element, credentials));
+                for element in bin.iterate_recurse().into_iter().filter_map(Result::ok) {
+                    set_up_device(&element);
+                    if let Some(credentials) = &credentials {
+                        log_in(&element, credentials);
+                    }
                 }
                 pipeline.add(&bin).map_err(|error| SourceError::Setup { message: error.to_string() })?;
                 bin
             }
         };
-        let tails = spec.outputs.iter().enumerate();
-        let tails = tails.map(|(lane, output)| Tail::new(&bin, lane, output, sender, origin));
-        let tails = tails.collect::<Result<_, _>>()?;
+        let tails = Arc::new(Tails::new(&bin, &spec.outputs, sender, origin));
         let graph = Self { spec: spec.clone(), credentials, tails };
         match &spec.media {
             Media::Uri(uri) => graph.link_uri(pipeline, uri)?,
@@ -117,16 +64,9 @@ impl Graph {
         Ok(graph)
     }
 
-    /// Whether samples wait for their time on the clock.
-    pub(super) fn set_sync(&self, sync: bool) {
-        for tail in &self.tails {
-            tail.sink.set_sync(sync);
-        }
-    }
-
-    /// The first output that no stream of the media feeds.
-    pub(super) fn unfed(&self) -> Option<&Output> {
-        self.tails.iter().find(|tail| !tail.entry.is_linked()).map(|tail| &tail.output)
+    /// Its ends.
+    pub(super) fn tails(&self) -> &Tails {
+        &self.tails
     }
 
     /// `uridecodebin`, because its `no-more-pads` tells when a wanted stream is not there;
@@ -141,118 +81,43 @@ impl Graph {
             set_up_source(&source, transport, credentials.as_ref());
             None
         });
-        let tails = self.tails.clone();
-        decode.connect_pad_added(move |_, pad| link_to_first(&tails, pad));
-        decode.connect_no_more_pads(tell_streams_known);
+        self.feed_from(&decode, (0..self.spec.outputs.len()).collect());
         pipeline.add(&decode).map_err(|error| SourceError::Setup { message: error.to_string() })
     }
 
     fn link_text(&self, bin: &gst::Bin) -> Result<(), SourceError> {
-        for tail in &self.tails {
-            let kind = tail.output.format.kind();
+        for (lane, output) in self.spec.outputs.iter().enumerate() {
+            let kind = output.format.kind();
             let no_tail = || SourceError::NoTail {
                 media: self.spec.media.clone(),
                 kind,
-                modality: tail.output.name.clone(),
+                modality: output.name.clone(),
             };
             let last = bin.by_name(kind).ok_or_else(no_tail)?;
             let open = last.src_pads().into_iter().find(|pad| !pad.is_linked());
             if let Some(pad) = open {
-                pad.link(&tail.entry).map_err(|_| no_tail())?;
+                self.tails.attach(lane, &pad).map_err(|_| no_tail())?;
             } else if has_sometimes_pads(&last) {
-                let tails = vec![tail.clone()];
-                last.connect_pad_added(move |_, pad| link_to_first(&tails, pad));
-                last.connect_no_more_pads(tell_streams_known);
+                self.feed_from(&last, vec![lane]);
             } else {
                 return Err(no_tail());
             }
         }
         Ok(())
     }
-}
 
-fn callbacks(lane: usize, format: Format, sender: FeedSender, origin: Arc<Origin>) -> AppSinkCallbacks {
-    let ender = sender.clone();
-    AppSinkCallbacks::builder()
-        .new_sample(move |sink| {
-            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-            match buffer::convert(&sample, format, &origin) {
-                Some(sample) => sender.send(lane, sample).map_err(|_| gst::FlowError::Eos)?,
-                None => sender.count_dropped(),
-            }
-            Ok(gst::FlowSuccess::Ok)
-        })
-        .eos(move |_| ender.end(lane))
-        .build()
-}
-
-fn link_to_first(tails: &[Tail], pad: &gst::Pad) {
-    if let Some(tail) = tails.iter().find(|tail| tail.accepts(pad)) {
-        // What does not link stays unfed, and is told as such once all streams are known.
-        let _ = pad.link(&tail.entry);
-    }
-}
-
-fn tell_streams_known(element: &gst::Element) {
-    let known = gst::Structure::new_empty(STREAMS_KNOWN);
-    // Posting fails only while the pipeline is torn down, when nobody listens any more.
-    let _ = element.post_message(gst::message::Application::builder(known).src(element).build());
-}
-
-/// Makes `sink` ask for pictures whose shortest edge is at most `max_edge`, whatever comes in.
-fn bound_size(entry: &gst::Pad, sink: &AppSink, max_edge: u32) {
-    // Weak, because the probe belongs to a pad of the sink's own pipeline.
-    let sink = Mutex::new(sink.downgrade());
-    entry.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, probe| {
-        let caps = probe.event().and_then(|event| match event.view() {
-            gst::EventView::Caps(event) => VideoInfo::from_caps(event.caps()).ok(),
-            _ => None,
+    /// Feeds `lanes` from the pads that `element` will have.
+    fn feed_from(&self, element: &gst::Element, lanes: Vec<usize>) {
+        let (tails, wanted) = (Arc::clone(&self.tails), lanes.clone());
+        element.connect_pad_added(move |_, pad| tails.offer(&wanted, pad));
+        let tails = Arc::clone(&self.tails);
+        element.connect_no_more_pads(move |element| {
+            tails.close(&lanes);
+            let known = gst::Structure::new_empty(STREAMS_KNOWN);
+            // Posting fails only while the pipeline is torn down, when nobody listens any more.
+            let _ = element.post_message(gst::message::Application::builder(known).src(element).build());
         });
-        let sink = sink.lock().ok().and_then(|sink| sink.upgrade());
-        if let (Some(info), Some(sink)) = (caps, sink) {
-            let (width, height) = bounded(square_pixels(&info), max_edge);
-            sink.set_caps(Some(&video_caps(width, height)));
-        }
-        gst::PadProbeReturn::Ok
-    });
-}
-
-/// Size of the picture when its pixels are made square.
-fn square_pixels(info: &VideoInfo) -> (u32, u32) {
-    let (par, width) = (info.par(), u64::from(info.width()));
-    let (numer, denom) = (par.numer().max(1).unsigned_abs(), par.denom().max(1).unsigned_abs());
-    let square = (width * u64::from(numer)).div_ceil(u64::from(denom));
-    (u32::try_from(square).unwrap_or(info.width()), info.height())
-}
-
-/// `size` scaled down until its shortest edge is `max_edge`, keeping the ratio; never scaled up.
-fn bounded((width, height): (u32, u32), max_edge: u32) -> (u32, u32) {
-    let shortest = width.min(height);
-    if shortest <= max_edge {
-        return (width, height);
     }
-    let scale = f64::from(max_edge) / f64::from(shortest);
-    // Rounded, and at least one pixel, so within u32.
-    let scaled = |edge: u32| (f64::from(edge) * scale).round().max(1.0) as u32;
-    (scaled(width), scaled(height))
-}
-
-fn audio_caps(rate_hz: u32) -> gst::Caps {
-    gst::Caps::builder("audio/x-raw")
-        .field("format", "F32LE")
-        .field("layout", "interleaved")
-        .field("channels", 1)
-        .field("rate", i32::try_from(rate_hz).unwrap_or(i32::MAX))
-        .build()
-}
-
-fn video_caps(width: u32, height: u32) -> gst::Caps {
-    gst::Caps::builder("video/x-raw")
-        .field("format", VideoFormat::Rgb.to_str())
-        .field("width", i32::try_from(width).unwrap_or(i32::MAX))
-        .field("height", i32::try_from(height).unwrap_or(i32::MAX))
-        .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
-        .build()
 }
 
 /// Settings for the element that opens the connection, whatever it is.
@@ -267,6 +132,14 @@ fn set_up_source(source: &gst::Element, transport: RtpTransport, credentials: Op
     }
     if let Some(credentials) = credentials {
         log_in(source, credentials);
+    }
+}
+
+/// ALSA's plugins, which `default` means wherever there is a sound server, stamp with clocks of their own
+/// or not at all; only the pipeline's clock can be compared with other sources.
+fn set_up_device(element: &gst::Element) {
+    if element.has_property("use-driver-timestamps") {
+        element.set_property("use-driver-timestamps", false);
     }
 }
 
@@ -291,12 +164,6 @@ fn parse(media: &Media, text: &str) -> Result<gst::Bin, SourceError> {
         SourceError::Syntax { media: media.clone(), message }
     })?;
     Ok(bin.downcast().expect("without the flag against it, a description becomes a bin"))
-}
-
-fn element(name: &str) -> Result<gst::Element, SourceError> {
-    gst::ElementFactory::make(name).build().map_err(|_| SourceError::Setup {
-        message: format!("element `{name}` is not installed (plugins base and good are needed)"),
-    })
 }
 
 /// The URI of what may be a path. Errors: [`SourceError::File`] when it is a file that cannot be read.
@@ -333,19 +200,6 @@ fn check_readable(path: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pictures_are_scaled_down_to_the_bound_and_never_up() {
-        for (size, bound) in [
-            ((320, 240), (320, 240)),
-            ((1920, 1080), (427, 240)),
-            ((1080, 1920), (240, 427)),
-            ((100, 50), (100, 50)),
-            ((240, 4000), (240, 4000)),
-        ] {
-            assert_eq!(bounded(size, 240), bound, "{size:?}");
-        }
-    }
 
     #[test]
     fn a_path_becomes_a_uri_and_a_missing_one_names_where_it_was_looked_for() {

@@ -21,10 +21,30 @@ pub(super) fn source_error(media: &Media, report: &gst::message::Error) -> Sourc
     }
 }
 
-/// What a `missing-plugin` message says is missing, such as `H.264 (High Profile) decoder`.
-pub(super) fn missing_plugin(element: &gst::message::Element) -> Option<String> {
+/// A plugin that lacks.
+#[derive(Clone, Debug)]
+pub(super) struct MissingPlugin {
+    /// What it would be for, such as `H.264 (High Profile) decoder`.
+    pub(super) name: String,
+    /// Media type of what it would decode, such as `video/x-h264`.
+    decodes: Option<String>,
+}
+
+impl MissingPlugin {
+    /// Whether it could be why there is no stream of `kind`.
+    pub(super) fn may_be_for(&self, kind: &str) -> bool {
+        let major = self.decodes.as_deref().and_then(|decodes| decodes.split('/').next());
+        // A container, say, holds anything.
+        !matches!(major, Some("audio" | "video") if major != Some(kind))
+    }
+}
+
+/// What a `missing-plugin` message says is missing.
+pub(super) fn missing_plugin(element: &gst::message::Element) -> Option<MissingPlugin> {
     let structure = element.structure().filter(|structure| structure.name() == "missing-plugin")?;
-    structure.get::<String>("name").ok()
+    let caps = structure.get::<gst::Caps>("detail").ok();
+    let decodes = caps.and_then(|caps| Some(caps.structure(0)?.name().to_string()));
+    Some(MissingPlugin { name: structure.get("name").ok()?, decodes })
 }
 
 /// GStreamer's message and the detail that it puts on the second line of its debug text.

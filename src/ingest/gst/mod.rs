@@ -4,5 +4,6 @@ mod buffer;
 mod graph;
 mod message;
 mod player;
+mod tails;
 
 pub(super) use player::GstSource;

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::buffer::{Origin, RunningTime};
 use super::graph::{Graph, STREAMS_KNOWN};
-use super::message::{missing_plugin, source_error};
+use super::message::{MissingPlugin, missing_plugin, source_error};
 use crate::ingest::feed::{self, FeedSender, WhenFull};
 use crate::ingest::{Feed, Media, Pace, Source, SourceError, SourceSpec, StreamClock};
 
@@ -53,8 +53,8 @@ impl Source for GstSource {
     fn start(&self, clock: &StreamClock) -> Feed {
         let modalities: Vec<_> = self.spec.outputs.iter().map(|output| output.modality).collect();
         let (capacity, when_full) = match self.spec.pace {
-            Pace::Live => (feed::LIVE_CAPACITY, WhenFull::DropOldest),
-            Pace::Replay => (feed::REPLAY_CAPACITY, WhenFull::Block),
+            Pace::Live => (feed::LIVE, WhenFull::DropOldest),
+            Pace::Replay => (feed::REPLAY, WhenFull::Block),
         };
         let pipeline = gst::Pipeline::new();
         // Messages posted before the thread reads them, such as a stop, must not be lost.
@@ -122,6 +122,7 @@ impl Player {
 
     fn play(&self) -> Result<Stopped, SourceError> {
         let graph = Graph::build(&self.pipeline, &self.spec, &self.sender, &self.origin)?;
+        self.pipeline.connect_deep_element_added(|_, _, element| tell_decoder(element));
         // Every pipeline runs on the same clock and, without a start time, keeps the base time it is given.
         let system = gst::SystemClock::obtain();
         self.pipeline.use_clock(Some(&system));
@@ -132,7 +133,7 @@ impl Player {
             gst::StateChangeSuccess::Success => self.begin_prerolled(&graph)?,
             gst::StateChangeSuccess::Async => {}
         }
-        let mut missing = None;
+        let mut missing = Vec::new();
         loop {
             let Some(message) = self.bus.timed_pop(self.patience()) else {
                 let after = self.bound();
@@ -144,16 +145,16 @@ impl Player {
             };
             match message.view() {
                 MessageView::AsyncDone(_) if !self.origin.is_set() => self.begin_prerolled(&graph)?,
-                MessageView::Element(element) => missing = missing_plugin(element).or(missing),
+                MessageView::Element(element) => missing.extend(missing_plugin(element)),
                 MessageView::Application(told) if is_named(told, STREAMS_KNOWN) => {
-                    self.check_fed(&graph, missing.as_ref())?;
+                    self.tell_lacking(&graph, &missing)?;
                 }
                 MessageView::Application(told) if is_named(told, STOP) => return Ok(Stopped::Closed),
                 MessageView::Latency(_) => {
                     // What cannot be redistributed is kept, which at worst delays a file by a frame.
                     let _ = self.pipeline.recalculate_latency();
                 }
-                MessageView::Error(report) => return Err(self.error(report, missing)),
+                MessageView::Error(report) => return Err(self.error(report, missing.pop())),
                 MessageView::Eos(_) => return Ok(Stopped::Ended),
                 _ => {}
             }
@@ -173,7 +174,7 @@ impl Player {
         if self.spec.pace == Pace::Replay {
             return self.begin(RunningTime::IsStreamTime);
         }
-        graph.set_sync(true);
+        graph.tails().pace();
         let system = gst::SystemClock::obtain();
         let (base, now) = (self.base_on(&system), system.time());
         self.pipeline.set_base_time(now);
@@ -196,19 +197,35 @@ impl Player {
         })
     }
 
-    fn check_fed(&self, graph: &Graph, missing: Option<&String>) -> Result<(), SourceError> {
-        let Some(output) = graph.unfed() else { return Ok(()) };
+    /// Tells of outputs that no stream feeds. Errors: no output is left, or the media is replayed, where
+    /// nothing can appear any more that was not asked for by mistake.
+    fn tell_lacking(&self, graph: &Graph, missing: &[MissingPlugin]) -> Result<(), SourceError> {
+        let lacking = graph.tails().lacking();
+        let mut lacking: Vec<_> =
+            lacking.into_iter().map(|lane| (lane, self.lacking(lane, missing))).collect();
+        let is_fatal = self.spec.pace == Pace::Replay || lacking.len() == self.spec.outputs.len();
+        if is_fatal && !lacking.is_empty() {
+            return Err(lacking.remove(0).1);
+        }
+        for (lane, error) in lacking {
+            self.sender.lack(lane, error);
+        }
+        Ok(())
+    }
+
+    fn lacking(&self, lane: usize, missing: &[MissingPlugin]) -> SourceError {
+        let output = &self.spec.outputs[lane];
         let (media, kind) = (self.spec.media.clone(), output.format.kind());
-        Err(match missing {
-            Some(wanted) => SourceError::NoPlugin { media, wanted: wanted.clone() },
+        match missing.iter().find(|plugin| plugin.may_be_for(kind)) {
+            Some(plugin) => SourceError::NoPlugin { media, wanted: plugin.name.clone() },
             None => SourceError::NoStream { media, kind, modality: output.name.clone() },
-        })
+        }
     }
 
     /// A missing plugin explains whatever error follows it.
-    fn error(&self, report: &gst::message::Error, missing: Option<String>) -> SourceError {
+    fn error(&self, report: &gst::message::Error, missing: Option<MissingPlugin>) -> SourceError {
         match missing {
-            Some(wanted) => SourceError::NoPlugin { media: self.spec.media.clone(), wanted },
+            Some(plugin) => SourceError::NoPlugin { media: self.spec.media.clone(), wanted: plugin.name },
             None => source_error(&self.spec.media, report),
         }
     }
@@ -226,6 +243,14 @@ impl Player {
     /// How long the bus may be quiet before the source could have stalled.
     fn patience(&self) -> gst::ClockTime {
         clock_time(self.bound().saturating_sub(self.sender.starved()).max(LEAST_PATIENCE))
+    }
+}
+
+/// Which decoder was chosen, in hardware or not, depends on what is installed.
+fn tell_decoder(element: &gst::Element) {
+    let Some(factory) = element.factory() else { return };
+    if factory.has_type(gst::ElementFactoryType::DECODER) {
+        debug!(decoder = %factory.name(), "decoder");
     }
 }
 

@@ -14,7 +14,7 @@ use avdigits::live::Rig;
 use avdigits::programme::{self, Draw, Second};
 use avdigits::score::{Label, Score};
 use avdigits::speech::Voice;
-use avdigits::torment;
+use avdigits::torment::{self, Blow};
 use avdigits::tormentor;
 use avdigits::truth::{self, LABELS, Truth};
 use avdigits::watch::{self, Line, Sensors};
@@ -104,9 +104,12 @@ struct TormentArgs {
     /// Faults at most.
     #[arg(long, default_value_t = 1000)]
     faults: usize,
-    /// Cut the network too: needs a network namespace of its own, and the right to change it.
-    #[arg(long)]
-    cut: bool,
+    /// What may happen; a cut needs a network namespace of its own, and the right to change it.
+    #[arg(long, value_delimiter = ',', default_value = "killed,restarted,stalled,resized")]
+    blows: Vec<Blow>,
+    /// How long all is well between two episodes, in milliseconds.
+    #[arg(long, default_value_t = 7000)]
+    quiet_ms: u64,
     /// Seed of the plan.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -203,11 +206,12 @@ fn torment(args: &TormentArgs) -> Result<ExitCode> {
     const HOP_MS: i64 = 1000;
     fs::create_dir_all(&args.out).with_context(|| format!("create {}", args.out.display()))?;
     let length = Duration::from_secs(60 * args.minutes);
-    let plan = torment::plan(torment::Draw {
+    let plan = torment::plan(&torment::Draw {
         streams: args.streams,
         length,
         faults: args.faults,
-        cuts: args.cut,
+        blows: args.blows.clone(),
+        quiet: Duration::from_millis(args.quiet_ms),
         seed: args.seed,
     });
     let setup = tormentor::Setup {

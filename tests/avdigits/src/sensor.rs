@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::glib;
@@ -13,6 +14,9 @@ use gstreamer_rtsp_server::prelude::*;
 use crate::clip;
 use crate::faults::Sensor;
 use crate::programme::FRAMES;
+
+/// A server that is gone has let go of its port within this.
+const LET_GO_WITHIN: Duration = Duration::from_secs(2);
 
 /// Runs the servers of any number of sensors on a thread of its own, until it is dropped.
 #[derive(Debug)]
@@ -163,12 +167,22 @@ impl SensorServer {
                 outlet.clients.fetch_sub(1, Ordering::Relaxed);
             });
         });
-        let listener = server
-            .attach(Some(&self.context))
-            .map_err(|source| SensorError::Listen { port: self.port, source })?;
+        let listener = self.attach(&server)?;
         self.port = u16::try_from(server.bound_port()).unwrap_or(self.port);
         self.plugged = Some(Plugged { server, listener: Some(listener), context: self.context.clone() });
         Ok(())
+    }
+
+    /// A server that was just pulled holds the port until its thread has let go of it.
+    fn attach(&self, server: &rtsp::RTSPServer) -> Result<glib::SourceId, SensorError> {
+        let started = Instant::now();
+        loop {
+            match server.attach(Some(&self.context)) {
+                Ok(listener) => return Ok(listener),
+                Err(_) if started.elapsed() < LET_GO_WITHIN => thread::sleep(LET_GO_WITHIN / 100),
+                Err(source) => return Err(SensorError::Listen { port: self.port, source }),
+            }
+        }
     }
 
     /// Stops listening and drops every client.

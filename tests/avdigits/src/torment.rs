@@ -3,13 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::faults::Sensor;
 use crate::score::Label;
 
 /// What happens to a source of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Blow {
     /// The server is gone, and its clients with it.
@@ -67,13 +68,11 @@ pub struct Planned {
     pub to: Duration,
 }
 
-/// After every episode all is well for this long.
-const QUIET: Duration = Duration::from_secs(7);
 /// Before the first.
 const WARM_UP: Duration = Duration::from_secs(20);
 
 /// What the plan is drawn from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Draw {
     /// How many streams.
     pub streams: usize,
@@ -81,20 +80,24 @@ pub struct Draw {
     pub length: Duration,
     /// Faults at most.
     pub faults: usize,
-    /// Whether the network may be cut.
-    pub cuts: bool,
+    /// What may happen; cuts hit every sensor of all streams at once.
+    pub blows: Vec<Blow>,
+    /// After every episode all is well for this long.
+    pub quiet: Duration,
     /// The seed.
     pub seed: u64,
 }
 
 /// Draws a plan: episodes, each with a fault of one or both sensors of some streams, or of the network.
-pub fn plan(draw: Draw) -> Vec<Planned> {
+pub fn plan(draw: &Draw) -> Vec<Planned> {
     let mut rng = fastrand::Rng::with_seed(draw.seed);
     let mut plan: Vec<Planned> = Vec::new();
     let mut now = WARM_UP;
+    let cuts = draw.blows.contains(&Blow::Cut);
+    let others: Vec<_> = draw.blows.iter().copied().filter(|blow| *blow != Blow::Cut).collect();
     loop {
         let mut episode = Vec::new();
-        if draw.cuts && rng.u8(..8) == 0 {
+        if cuts && (others.is_empty() || rng.u8(..8) == 0) {
             let to = now + length(&mut rng);
             for stream in 0..draw.streams {
                 for sensor in [Sensor::Camera, Sensor::Microphone] {
@@ -105,13 +108,11 @@ pub fn plan(draw: Draw) -> Vec<Planned> {
             for stream in 0..draw.streams {
                 let whom = rng.u8(..4);
                 for (bit, sensor) in [(1, Sensor::Camera), (2, Sensor::Microphone)] {
+                    let fits = |blow: &Blow| sensor == Sensor::Camera || *blow != Blow::Resized;
+                    let blows: Vec<_> = others.iter().copied().filter(fits).collect();
                     // Camera, microphone, both, or neither.
-                    if whom & bit == 0 {
+                    if whom & bit == 0 || blows.is_empty() {
                         continue;
-                    }
-                    let mut blows = vec![Blow::Killed, Blow::Restarted, Blow::Stalled];
-                    if sensor == Sensor::Camera {
-                        blows.push(Blow::Resized);
                     }
                     let blow = blows[rng.usize(..blows.len())];
                     let from = now + Duration::from_millis(rng.u64(..1500));
@@ -121,7 +122,7 @@ pub fn plan(draw: Draw) -> Vec<Planned> {
                 }
             }
         }
-        let end = episode.iter().map(|fault| fault.to).max().unwrap_or(now) + QUIET;
+        let end = episode.iter().map(|fault| fault.to).max().unwrap_or(now) + draw.quiet;
         // A cut is one fault, whomever it hits.
         if end > draw.length || count(&plan) + count(&episode) > draw.faults {
             return plan;
@@ -208,8 +209,8 @@ pub fn report(judgement: &Judgement, hop_ms: i64) -> String {
         judgement.doubled,
         judgement.unexplained.len()
     );
-    for blow in [Blow::Killed, Blow::Restarted, Blow::Stalled, Blow::Resized, Blow::Cut] {
-        let outcomes: Vec<_> = judgement.outcomes.iter().filter(|outcome| outcome.blow == blow).collect();
+    for blow in Blow::value_variants() {
+        let outcomes: Vec<_> = judgement.outcomes.iter().filter(|outcome| outcome.blow == *blow).collect();
         let mut back: Vec<i64> = outcomes.iter().filter_map(|outcome| outcome.back_ms).collect();
         back.sort_unstable();
         let quantile = |share: f64| {
@@ -322,8 +323,16 @@ mod tests {
 
     use super::*;
 
-    const DRAW: Draw =
-        Draw { streams: 2, length: Duration::from_secs(1800), faults: 200, cuts: true, seed: 1 };
+    fn draw(seed: u64) -> Draw {
+        Draw {
+            streams: 2,
+            length: Duration::from_secs(1800),
+            faults: 200,
+            blows: Blow::value_variants().to_vec(),
+            quiet: Duration::from_secs(7),
+            seed,
+        }
+    }
 
     fn label(seq: u64, missing: Option<&str>) -> Label {
         let start = 1000 * i64::try_from(seq).unwrap();
@@ -359,18 +368,18 @@ mod tests {
 
     #[test]
     fn equal_seeds_make_equal_plans_with_quiet_between_the_faults_of_a_sensor() {
-        let faults = plan(DRAW);
-        assert_eq!(faults, plan(DRAW));
-        assert_ne!(faults, plan(Draw { seed: 2, ..DRAW }));
+        let draw = draw(1);
+        let faults = plan(&draw);
+        assert_eq!(faults, plan(&draw));
+        assert_ne!(faults, plan(&Draw { seed: 2, ..draw.clone() }));
         assert!((100..=200).contains(&count(&faults)), "{}", count(&faults));
         for fault in &faults {
             let next = faults.iter().filter(|other| {
                 (other.stream, other.sensor) == (fault.stream, fault.sensor) && other.from > fault.from
             });
-            assert!(next.into_iter().all(|next| next.from >= fault.to + QUIET), "{fault:?}");
+            assert!(next.into_iter().all(|next| next.from >= fault.to + draw.quiet), "{fault:?}");
         }
-        let blows = [Blow::Killed, Blow::Restarted, Blow::Stalled, Blow::Resized, Blow::Cut];
-        assert!(blows.into_iter().all(|blow| faults.iter().any(|fault| fault.blow == blow)));
+        assert!(draw.blows.iter().all(|blow| faults.iter().any(|fault| fault.blow == *blow)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -26,6 +27,9 @@ const BEATS_PER_PICTURE: u64 = 5;
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// How long windows are awaited after the last fault.
 const AFTERMATH: Duration = Duration::from_secs(6);
+/// Servers listen from here on: below the ports that the kernel gives to clients, or one of those could
+/// hold the port of a server that was killed and is to come back.
+const FIRST_PORT: u16 = 18_554;
 /// Sizes that a resized camera changes between.
 const SIZES: [(usize, usize); 3] = [(WIDTH, HEIGHT), (640, 480), (352, 288)];
 
@@ -74,7 +78,9 @@ pub fn run(setup: &Setup, plan: &[Planned]) -> Result<Record> {
         ensure_private_network()?;
     }
     let servers = ServerLoop::start()?;
-    let mut rigs = (0..setup.streams).map(|_| Rig::listen(&servers)).collect::<Result<Vec<_>>>()?;
+    let mut ports = (FIRST_PORT..).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    let rigs = (0..setup.streams).map(|_| Rig::listen(&servers, &mut ports));
+    let mut rigs = rigs.collect::<Result<Vec<_>>>()?;
     let config = setup.folder.join("cmptd.toml");
     fs::write(&config, configuration(&setup.bundle, &rigs)).context("write the configuration")?;
     let mut daemon = Daemon::start(&setup.cmptd, &config, &setup.folder)?;
@@ -228,10 +234,10 @@ struct Rig {
 }
 
 impl Rig {
-    fn listen(servers: &ServerLoop) -> Result<Self> {
+    fn listen(servers: &ServerLoop, ports: &mut impl Iterator<Item = u16>) -> Result<Self> {
         Ok(Self {
-            camera: SensorServer::listen(servers, Sensor::Camera, None)?,
-            microphone: SensorServer::listen(servers, Sensor::Microphone, None)?,
+            camera: SensorServer::listen(servers, Sensor::Camera, ports.next())?,
+            microphone: SensorServer::listen(servers, Sensor::Microphone, ports.next())?,
             stalled: [false; 2],
             size: 0,
             noise: fastrand::Rng::with_seed(0),
