@@ -204,7 +204,7 @@ live-unit: build ## the service file under a real systemd, in a container; as ro
 
 # One choice of packages and features for clippy, the docs and the tests: another choice would compile
 # the dependencies once more. Warnings are made errors by the tools' own flags for the same reason.
-everything := --locked --workspace --features cmpt/tract
+everything := --locked --workspace --features cmpt/tract,cmpt-train/gst
 
 lint: setup-test fmt clippy doc deny scripts ## formatting, clippy, docs, licences, shell scripts
 test: lint unit features bundle unit-file ## everything CI runs
@@ -231,9 +231,10 @@ unit:
 	$(call link-onnxruntime,$(TARGET)/debug/deps)
 	$(CARGO) test $(everything)
 
-# The pure pipeline stands without GStreamer, ONNX Runtime and MQTT.
+# The pure pipeline stands without GStreamer, ONNX Runtime and MQTT; the trainer without GStreamer.
 features:
 	$(CARGO) clippy --locked -p cmpt --no-default-features --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --features cmpt/tract --bin cmpt-train -- -D warnings
 
 bundle:
 	.venv-check/bin/python tests/check_onnx.py models/avdigits/1

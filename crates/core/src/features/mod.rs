@@ -4,4 +4,4 @@ mod mel;
 mod picture;
 
 pub use mel::{LogMel, MelError, MelSpec};
-pub use picture::{PictureError, PictureFrontEnd, PictureSpec};
+pub use picture::{PictureError, PictureFrontEnd, PictureSpec, Resized};

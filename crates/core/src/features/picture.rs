@@ -16,6 +16,29 @@ pub struct PictureSpec {
     pub std: Vec<f32>,
 }
 
+/// A picture of which only the centre crop and the normalisation are left to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resized {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// 3 of RGB or 1 of luma.
+    pub channels: usize,
+    /// [height, width, channels].
+    pub pixels: Vec<u8>,
+}
+
+impl Resized {
+    /// The pixels in three channels. Shape: [height, width, 3].
+    pub fn rgb(&self) -> Vec<u8> {
+        match self.channels {
+            1 => self.pixels.iter().flat_map(|value| [*value; 3]).collect(),
+            _ => self.pixels.clone(),
+        }
+    }
+}
+
 /// Why a picture front end cannot be built or run.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PictureError {
@@ -77,6 +100,16 @@ impl PictureFrontEnd {
     /// Errors: a picture that is empty or whose bytes do not match its size.
     /// Source: CLIP's image processor (PIL bicubic).
     pub fn features(&mut self, rgb: &[u8], width: u32, height: u32) -> Result<Vec<f32>, PictureError> {
+        let resized = self.resized(rgb, width, height)?;
+        Ok(self.crop(&resized.pixels, resized.width as usize, resized.height as usize))
+    }
+
+    /// The first half of the work, to be kept: the picture with its shortest edge at `edge`, not yet cropped.
+    /// Its [`Resized::rgb`] gives the features that the picture itself gives.
+    ///
+    /// Shapes: `rgb` is [height, width, 3].
+    /// Errors: as [`PictureFrontEnd::features`].
+    pub fn resized(&mut self, rgb: &[u8], width: u32, height: u32) -> Result<Resized, PictureError> {
         if width == 0 || height == 0 {
             return Err(PictureError::Empty { width, height });
         }
@@ -86,15 +119,16 @@ impl PictureFrontEnd {
         }
         let size = Size { width, height };
         let edge = self.spec.edge as u32;
+        let channels = self.spec.mean.len();
         // Luma before resizing: a third of the work, and what PIL does with a grey picture.
-        let (scaled, size) = if self.spec.mean.len() == 1 {
+        let (pixels, size) = if channels == 1 {
             self.luma.clear();
             self.luma.extend(rgb.as_chunks().0.iter().map(luma));
             scale(&mut self.scaler, &self.luma, Channels::Grey, size, edge)
         } else {
             scale(&mut self.scaler, rgb, Channels::Rgb, size, edge)
         };
-        Ok(self.crop(&scaled, size.width as usize, size.height as usize))
+        Ok(Resized { width: size.width, height: size.height, channels, pixels })
     }
 
     /// The centre of interleaved `pixels`, as normalised planes.
@@ -188,6 +222,18 @@ mod tests {
     #[test]
     fn enlarging_an_upright_picture_matches_pil() {
         check_golden(3, (15, 20), &ENLARGED_GOLDEN);
+    }
+
+    #[test]
+    fn what_was_resized_before_gives_the_same_features() {
+        for (channels, width, height) in [(1, 320, 240), (3, 37, 61), (3, 28, 90)] {
+            let mut front_end = PictureFrontEnd::new(&spec(28, channels)).unwrap();
+            let rgb = pattern(width, height);
+            let kept = front_end.resized(&rgb, width, height).unwrap();
+            assert_eq!(kept.width.min(kept.height), 28);
+            let expected = front_end.features(&rgb, width, height).unwrap();
+            assert_eq!(front_end.features(&kept.rgb(), kept.width, kept.height).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -10,8 +10,9 @@ use cmpt_core::modality::{ModalityId, ModalitySet};
 use serde::Serialize;
 
 use super::UsageError;
-use crate::data::batch::Split;
-use crate::data::paired;
+use crate::data::batch::{Dataset, Split};
+use crate::data::missing::{MissingDataset, MissingTables};
+use crate::data::open::{Opening, open};
 use crate::evaluation::evaluate::{self, Evaluation, Figures, Predictions};
 use crate::evaluation::f1::F1;
 use crate::evaluation::precision;
@@ -41,6 +42,12 @@ pub struct EvalArgs {
     /// Also measure all samples together, each with the modalities that it has
     #[arg(long)]
     as_present: bool,
+    /// Tables of what samples lack, such as `runs/fit/missing.json` [default: nothing is missing]
+    #[arg(long, value_name = "FILE")]
+    missing: Option<PathBuf>,
+    /// The `--missing-seed` with which the tables' training split was drawn, where pairs are class-level
+    #[arg(long, value_name = "SEED")]
+    fixed_pairs: Option<u64>,
     /// Weigh the proxies for a missing modality by how well each predicts it on validation data, in place of
     /// their mean; makes no difference with less than three modalities
     #[arg(long)]
@@ -100,7 +107,9 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     }
     let names: Vec<String> =
         model.spec().modalities.iter().map(|modality| modality.info.name.clone()).collect();
-    let dataset = paired::open(&args.data, &names)?;
+    let whole = open(&args.data, &Opening { modalities: names.clone(), fixed_pairs: args.fixed_pairs })?;
+    let tables = args.missing.as_deref().map_or_else(|| Ok(MissingTables::none()), MissingTables::read)?;
+    let dataset = MissingDataset::new(&*whole, &tables)?;
     let calibrated = checkpoint::find_calibration(&args.model)?;
     let calibrated = calibrated.map(|calibration| calibration.patterns).unwrap_or_default();
     let temperature = |available: &[String]| {
@@ -114,7 +123,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
         SplitArg::Validation => Split::Validation,
         SplitArg::Test => Split::Test,
     };
-    let evaluation = Evaluation { dataset: &*dataset, split, batch_size: args.batch_size };
+    let evaluation = Evaluation { dataset: &dataset, split, batch_size: args.batch_size };
     let wanted = patterns(args, &names)?;
     let predictions = match args.weigh_proxies {
         false => evaluate::predict(&model, evaluation, &wanted)?,

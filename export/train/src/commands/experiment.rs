@@ -9,7 +9,7 @@ use clap::Args;
 use super::UsageError;
 use super::fit::{NamedDir, TuneArg};
 use crate::data::batch::{Dataset, ModalityInfo, Split};
-use crate::data::paired;
+use crate::data::open::{Opening, open};
 use crate::exit_code::ExitCode;
 use crate::experiment::contender::Contender;
 use crate::experiment::exhibit::{Exhibit, Mixes};
@@ -110,8 +110,9 @@ pub fn run(args: &ExperimentArgs) -> anyhow::Result<ExitCode> {
     if let Some(threads) = args.threads {
         tch::set_num_threads(threads);
     }
-    let dataset = paired::open(&args.data, &[])?;
-    let other = args.test_data.as_deref().map(|folder| paired::open(folder, &[])).transpose()?;
+    let whole = Opening::default();
+    let dataset = open(&args.data, &whole)?;
+    let other = args.test_data.as_deref().map(|folder| open(folder, &whole)).transpose()?;
     let (name, tested) = match (&args.test_data, &other) {
         (Some(folder), Some(dataset)) => (name_of(folder), &**dataset),
         _ => (name_of(&args.data), &*dataset),

@@ -13,8 +13,8 @@ use cmpt_core::modality::ModalitySet;
 use serde_json::json;
 use tch::Device;
 
-use crate::data::batch::{Dataset as _, Split};
-use crate::data::dataset::PreparedDataset;
+use crate::data::batch::Split;
+use crate::data::open::{Opening, open};
 use crate::evaluation::evaluate::{self, Evaluation};
 use crate::exit_code::ExitCode;
 use crate::export::ExportError;
@@ -104,8 +104,8 @@ fn test_figures(
 ) -> anyhow::Result<(Vec<Pattern>, String)> {
     let names: Vec<String> =
         model.spec().modalities.iter().map(|modality| modality.info.name.clone()).collect();
-    let dataset = PreparedDataset::open(data)?.with_modalities(&names)?;
-    let evaluation = Evaluation { dataset: &dataset, split: Split::Test, batch_size };
+    let dataset = open(data, &Opening { modalities: names.clone(), fixed_pairs: None })?;
+    let evaluation = Evaluation { dataset: &*dataset, split: Split::Test, batch_size };
     let patterns: Vec<ModalitySet> = ModalitySet::patterns(names.len()).collect();
     let predictions = evaluate::predict(model, evaluation, &patterns)?;
     let test = predictions.iter().map(|predictions| {

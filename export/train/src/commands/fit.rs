@@ -7,10 +7,12 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use super::UsageError;
+use super::missing_args::MissingArgs;
 use super::pretrain::ArchitectureArgs;
 use super::run_args::{MethodArgs, RunArgs};
 use crate::data::batch::{Dataset, ModalityInfo};
-use crate::data::paired;
+use crate::data::missing::MissingDataset;
+use crate::data::open::{Opening, open};
 use crate::exit_code::ExitCode;
 use crate::method::recipe::Recipe;
 use crate::method::spec::{Lora, Missing, ModalitySpec, ModelSpec, Tune};
@@ -42,6 +44,8 @@ pub struct FitArgs {
     architecture: ArchitectureArgs,
     #[command(flatten)]
     method: MethodArgs,
+    #[command(flatten)]
+    missing: MissingArgs,
     /// How the encoders are adapted
     #[arg(long, value_enum, default_value_t = TuneArg::Lora)]
     tune: TuneArg,
@@ -88,18 +92,21 @@ impl FromStr for NamedDir {
 
 /// Runs the command.
 pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
-    let dataset = paired::open(&args.run.data, &args.modalities)?;
+    let opening = Opening { modalities: args.modalities.clone(), fixed_pairs: args.missing.fixed_pairs() };
+    let whole = open(&args.run.data, &opening)?;
+    let tables = args.missing.tables(&*whole, &args.run)?;
+    let dataset = MissingDataset::new(&*whole, &tables)?;
     let (spec, origin) = match &args.model {
-        Some(dir) => (describe_checkpoint(args, dir, &*dataset)?, Origin::Checkpoint(dir.clone())),
+        Some(dir) => (describe_checkpoint(args, dir, &dataset)?, Origin::Checkpoint(dir.clone())),
         None => {
-            let spec = describe(args, &*dataset)?;
+            let spec = describe(args, &dataset)?;
             let origin = Origin::Encoders(args.encoder_dirs(&spec));
             (spec, origin)
         }
     };
     let names: Vec<_> = spec.modalities.iter().map(|modality| modality.info.name.as_str()).collect();
     let settings = args.run.settings(&names, Some(&args.method), args.recipe)?;
-    args.run.train(&*dataset, &spec, &origin, &settings)
+    args.run.train(&dataset, &spec, &origin, &settings)
 }
 
 /// The model of the checkpoint in `dir`, with the labels of the data.

@@ -5,6 +5,7 @@ pub mod experiment;
 pub mod export;
 pub mod fit;
 pub mod init;
+pub mod missing_args;
 pub mod params;
 pub mod pretrain;
 pub mod run_args;

@@ -10,7 +10,7 @@ use tch::Device;
 use super::UsageError;
 use super::run_args::RunArgs;
 use crate::data::batch::ModalityInfo;
-use crate::data::paired;
+use crate::data::open::{Opening, open};
 use crate::encoder::spec::{EncoderSpec, Size};
 use crate::exit_code::ExitCode;
 use crate::method::spec::{Missing, ModalitySpec, ModelSpec, Tune};
@@ -115,7 +115,8 @@ impl ArchitectureArgs {
 
 /// Runs the command.
 pub fn run(args: &PretrainArgs) -> anyhow::Result<ExitCode> {
-    let dataset = paired::open(&args.run.data, std::slice::from_ref(&args.modality))?;
+    let opening = Opening { modalities: vec![args.modality.clone()], fixed_pairs: None };
+    let dataset = open(&args.run.data, &opening)?;
     let info = dataset.modalities()[0].clone();
     let encoder = args.architecture.encoder(&info)?;
     let spec = ModelSpec {

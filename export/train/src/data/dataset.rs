@@ -2,8 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread::{self, JoinHandle};
 
 use cmpt_bundle::manifest::{FrontEnd, Task};
 use fastrand::Rng;
@@ -11,12 +9,10 @@ use fastrand::Rng;
 use super::batch::{Batch, BatchRequest, Batches, Dataset, ModalityInfo, Split, Targets};
 use super::error::DataError;
 use super::picture::{Grey, PictureLoader};
+use super::prefetch;
 use super::seed;
 use super::sound::SoundLoader;
 use super::store::{Array, Entry, Store};
-
-/// Batches ready before they are asked for. The worker waits when so many are.
-const READY_BATCHES: usize = 4;
 
 /// A prepared dataset, or some of its modalities.
 ///
@@ -138,19 +134,13 @@ impl Dataset for PreparedDataset {
         let (inner, pairing) = (Arc::clone(&self.inner), self.pairing.clone());
         let mut worker = Worker { inner, pairing, loaders, request };
         let order = self.inner.order(&request);
-        let (sender, receiver) = sync_channel(READY_BATCHES);
-        let work = move || {
-            let size = request.batch_size.max(1);
-            for (number, places) in order.chunks(size).enumerate().skip(request.skip) {
-                // The reader hung up: nobody wants the rest.
-                if sender.send(Ok(worker.batch(number * size, places))).is_err() {
-                    return;
-                }
-            }
+        let size = request.batch_size.max(1);
+        let batches = order.len().div_ceil(size);
+        let make = move |number: usize| {
+            let end = order.len().min((number + 1) * size);
+            Ok(worker.batch(number * size, &order[number * size..end]))
         };
-        let worker = thread::Builder::new().name("batches".into()).spawn(work);
-        let worker = worker.map_err(|source| DataError::Run { command: "batches".into(), source })?;
-        Ok(Box::new(Prefetched { receiver: Some(receiver), worker: Some(worker) }))
+        prefetch::ahead(vec![make], request.skip.min(batches)..batches)
     }
 }
 
@@ -184,7 +174,7 @@ impl Inner {
         let samples = self.store.header.epoch_samples;
         let place = |sample| Place { sample, class: sample % count, number: sample / count };
         let mut places: Vec<Place> = (0..samples).map(place).collect();
-        Rng::with_seed(seed_of(request, samples)).shuffle(&mut places);
+        Rng::with_seed(seed::of_sample(request, samples)).shuffle(&mut places);
         places
     }
 }
@@ -261,7 +251,7 @@ impl Worker {
             targets: Targets::Classes(places.iter().map(|place| place.class as i64).collect()),
         };
         for (index, place) in places.iter().enumerate() {
-            let mut rng = Rng::with_seed(seed_of(&self.request, first + index));
+            let mut rng = Rng::with_seed(seed::of_sample(&self.request, first + index));
             for modality in 0..self.loaders.len() {
                 let features = self.sample(modality, *place, &mut rng);
                 batch.present[modality].push(features.is_some());
@@ -334,41 +324,6 @@ impl Loader {
         match self {
             Self::Picture(loader) => loader.shape(),
             Self::Sound(loader) => loader.shape(),
-        }
-    }
-}
-
-/// Seed of one sample of a request.
-pub(super) fn seed_of(request: &BatchRequest, index: usize) -> u64 {
-    seed::mix(&[request.seed, request.split as u64, request.epoch as u64, index as u64])
-}
-
-/// Batches that a worker makes ahead.
-struct Prefetched {
-    receiver: Option<Receiver<Result<Batch, DataError>>>,
-    worker: Option<JoinHandle<()>>,
-}
-
-impl Iterator for Prefetched {
-    type Item = Result<Batch, DataError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let next = self.receiver.as_ref()?.recv();
-        if next.is_err() && self.worker.take().is_some_and(|worker| worker.join().is_err()) {
-            // A short epoch must not pass for a whole one.
-            panic!("the worker that makes batches panicked");
-        }
-        next.ok()
-    }
-}
-
-impl Drop for Prefetched {
-    fn drop(&mut self) {
-        // Hanging up ends the worker at its next batch.
-        drop(self.receiver.take());
-        if let Some(worker) = self.worker.take() {
-            // Its panic, if any, concerned batches that nobody wanted.
-            let _ = worker.join();
         }
     }
 }

@@ -3,7 +3,6 @@
 //! Features are computed once, when the data are opened: a pass over them costs the network's time alone.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use cmpt_bundle::manifest::{FrontEnd, Task};
@@ -11,21 +10,10 @@ use cmpt_core::features::PictureFrontEnd;
 use fastrand::Rng;
 
 use super::batch::{Batch, BatchRequest, Batches, Dataset, ModalityInfo, Split, Targets};
-use super::dataset::{PreparedDataset, seed_of};
 use super::error::DataError;
+use super::seed;
 use super::sound::SoundLoader;
-use super::store::{Array, Entry, Pairing, Store};
-
-/// Opens the folder that `prepare` wrote, with all its modalities or with some in the given order.
-pub fn open(folder: &Path, modalities: &[String]) -> Result<Box<dyn Dataset>, DataError> {
-    let store = Store::read(folder)?;
-    Ok(match (store.header.pairing, modalities) {
-        (Pairing::Instance, []) => Box::new(PairedDataset::new(&store)?),
-        (Pairing::Instance, names) => Box::new(PairedDataset::new(&store)?.with_modalities(names)?),
-        (Pairing::Class, []) => Box::new(PreparedDataset::new(store)?),
-        (Pairing::Class, names) => Box::new(PreparedDataset::new(store)?.with_modalities(names)?),
-    })
-}
+use super::store::{Array, Entry, Store};
 
 /// A dataset of fixed pairs, or some of its modalities. Entries of one split and one source are one sample.
 #[derive(Clone, Debug)]
@@ -130,7 +118,7 @@ impl Dataset for PairedDataset {
     fn batches(&self, request: BatchRequest) -> Result<Batches, DataError> {
         let mut order: Vec<usize> = (0..self.samples(request.split)).collect();
         if request.split == Split::Train {
-            Rng::with_seed(seed_of(&request, order.len())).shuffle(&mut order);
+            Rng::with_seed(seed::of_sample(&request, order.len())).shuffle(&mut order);
         }
         let dataset = self.clone();
         let size = request.batch_size.max(1);
@@ -222,6 +210,7 @@ impl Loader {
 #[cfg(test)]
 mod tests {
     use super::super::front_end;
+    use super::super::open::{Opening, open};
     use super::super::store::Header;
     use super::*;
 
@@ -291,15 +280,19 @@ mod tests {
 
     #[test]
     fn modalities_can_be_selected_and_a_folder_says_how_it_is_paired() {
+        let named = |names: &[&str]| Opening {
+            modalities: names.iter().map(ToString::to_string).collect(),
+            fixed_pairs: None,
+        };
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
         store().write(&out).unwrap();
-        let second = open(&out, &["b".into()]).unwrap();
+        let second = open(&out, &named(&["b"])).unwrap();
         assert_eq!(second.modalities().len(), 1);
-        let both = open(&out, &[]).unwrap();
+        let both = open(&out, &named(&[])).unwrap();
         let first = &batches(&*both, Split::Test, 0, 0)[0];
         assert_eq!(first.features[1], batches(&*second, Split::Test, 0, 0)[0].features[0]);
-        assert!(open(&out, &["c".into()]).err().unwrap().to_string().contains("no modality `c`"));
+        assert!(open(&out, &named(&["c"])).err().unwrap().to_string().contains("no modality `c`"));
     }
 
     #[test]

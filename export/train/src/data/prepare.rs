@@ -12,6 +12,8 @@ use super::error::DataError;
 use super::front_end::{audio, video};
 use super::fsdd::{self, Recording};
 use super::pairs;
+use super::prepare_published::{Manifest, Published};
+use super::published::Form;
 use super::speech::{self, Engine, Voice};
 use super::store::{Entry, Header, Store};
 use super::vocabulary::{DIGITS, Vocabulary};
@@ -38,6 +40,19 @@ pub enum Prepare {
     Halves(pairs::Halves),
     /// Pairs of the two bands of one spoken digit, as two microphones hear them.
     Bands(pairs::Bands),
+    /// CREMA-D: AudioWAV and VideoFlash, split by actor.
+    CremaD(Published),
+    /// AVE: Annotations.txt, one list per split, and videos.
+    Ave(Published),
+    /// Kinetics-Sounds, out of Kinetics' CSV files and clips.
+    KineticsSounds(Published),
+    /// UPMC Food-101: titles in CSV files, pictures by class.
+    #[command(name = "upmc-food101")]
+    UpmcFood101(Published),
+    /// MM-IMDb: split.json, and a JSON and a JPEG file for each film.
+    MmImdb(Published),
+    /// A set of one's own, by a manifest.
+    Manifest(Manifest),
 }
 
 /// Options of `prepare avdigits`.
@@ -130,6 +145,12 @@ impl Prepare {
             Self::HardDigits(options) => (options.prepare()?, &options.out),
             Self::Halves(options) => (options.prepare()?, &options.out),
             Self::Bands(options) => (options.prepare()?, &options.out),
+            Self::CremaD(options) => return Ok(options.run(&Form::CremaD)?),
+            Self::Ave(options) => return Ok(options.run(&Form::Ave)?),
+            Self::KineticsSounds(options) => return Ok(options.run(&Form::KineticsSounds)?),
+            Self::UpmcFood101(options) => return Ok(options.run(&Form::UpmcFood101)?),
+            Self::MmImdb(options) => return Ok(options.run(&Form::MmImdb)?),
+            Self::Manifest(options) => return Ok(options.run()?),
         };
         store.write(out).context("failed to keep the dataset")?;
         eprintln!("{}: {}", out.display(), store.header.description);
