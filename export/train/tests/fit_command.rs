@@ -153,6 +153,7 @@ fn a_recipe_gives_what_no_option_does() {
     let fixture = Fixture::new();
     let options = ["--recipe", "upmc-food101", "--epochs", "1", "--warmup-epochs", "0", "--batch-size", "16"];
     let output = succeed(&mut fixture.fit("run", &options));
+    assert!(stderr(&output).starts_with("computing on "), "{}", stderr(&output));
     assert!(stderr(&output).lines().any(|line| line.starts_with("epoch 1:") && line.ends_with(", done")));
     let settings = checkpoint::open_training(&fixture.path("run/last")).unwrap().settings;
     assert_eq!((settings.epochs, settings.batch_size, settings.learning_rate), (1, 16, 1e-3));

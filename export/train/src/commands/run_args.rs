@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use tch::Device;
 
 use super::UsageError;
 use crate::data::batch::Dataset;
@@ -266,6 +267,10 @@ impl RunArgs {
             Some(Err(_)) => return Err(UsageError::new("--max-hours", "expected 0 or more").into()),
         };
         let device = self.device.open()?;
+        match device {
+            Device::Cuda(number) => eprintln!("computing on GPU {number}"),
+            _ => eprintln!("computing on the CPU"),
+        }
         let stop = Stop::on_signals(limit).context("watch for signals")?;
         let start = if self.resume { Start::Resume } else { Start::Fresh };
         let (out, report) = (self.out.as_path(), Report::Epochs);
