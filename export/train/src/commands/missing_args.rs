@@ -55,3 +55,30 @@ impl MissingArgs {
         Ok(tables)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        missing: MissingArgs,
+    }
+
+    #[test]
+    fn pairs_last_where_training_lacks_something_and_only_there() {
+        let fixed = |arguments: &[&str]| {
+            let arguments = [&["fit"], arguments].concat();
+            Command::try_parse_from(arguments).unwrap().missing.fixed_pairs()
+        };
+        assert_eq!(fixed(&[]), None);
+        assert_eq!(fixed(&["--missing-in", "training"]), None);
+        assert_eq!(fixed(&["--available", "text=30%", "--missing-seed", "7"]), Some(7));
+        assert_eq!(fixed(&["--available", "text=0.3", "--missing-in", "training"]), Some(1));
+        assert_eq!(fixed(&["--available", "text=30%", "--missing-in", "inference"]), None);
+        assert!(Command::try_parse_from(["fit", "--available", "text=130%"]).is_err());
+    }
+}
