@@ -249,7 +249,8 @@ impl Player {
 /// Which decoder was chosen, in hardware or not, depends on what is installed.
 fn tell_decoder(element: &gst::Element) {
     let Some(factory) = element.factory() else { return };
-    if factory.has_type(gst::ElementFactoryType::DECODER) {
+    // Not a bin that decodes by means of others.
+    if factory.has_type(gst::ElementFactoryType::DECODER) && !element.is::<gst::Bin>() {
         debug!(decoder = %factory.name(), "decoder");
     }
 }
