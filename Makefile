@@ -38,7 +38,7 @@ apt_demo := build-essential ca-certificates pkg-config python3 python3-pip \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
   gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-alsa mosquitto mosquitto-clients asterisk-core-sounds-en-wav
 # A sound server, and ALSA on top of it, stand in for devices.
-apt_test := openssl python3-venv shellcheck systemd pulseaudio pulseaudio-utils libasound2-plugins
+apt_test := openssl python3-venv shellcheck systemd pulseaudio pulseaudio-utils libasound2-plugins ffmpeg
 apt_suite := build-essential ca-certificates python3 python3-pip ffmpeg
 # What encoders are pretrained on: pictures that are not digits, and synthesisers that speak words.
 apt_train := dataset-fashion-mnist espeak-ng flite festival \

@@ -42,8 +42,8 @@ fn one_changed_picture_does_not_make_it_healthy() {
     let relapse = [
         (5000, SensorState::Lost(Reason::Frozen)),
         (8000, SensorState::Recovering),
-        // Half the time of a freeze, because it was recovering.
-        (9000, SensorState::Lost(Reason::Frozen)),
+        // A quarter longer than its longest stand, and not two seconds, because it was recovering.
+        (9300, SensorState::Lost(Reason::Frozen)),
     ];
     assert_eq!(rig.changes(VIDEO), relapse);
 }
@@ -72,4 +72,22 @@ fn a_slow_camera_is_not_frozen_between_two_pictures() {
     assert_eq!(rig.changes(VIDEO), []);
     // Each picture reaches over to the next as soon as two have shown how far apart they come.
     assert_eq!(rig.verdicts(VIDEO), vec!["ok"; rig.windows.len()]);
+}
+
+#[test]
+fn a_source_that_stands_by_habit_is_called_frozen_three_times_and_then_believed() {
+    let mut rig = Rig::avdigits();
+    // It moves for three seconds; from then on a coder shows something new with its key frames alone.
+    for n in 0..600 {
+        let luma = if n < 30 { n } else { 30 + n / 40 };
+        rig.pass(100 * n - 1);
+        rig.sample(at(100 * n), VIDEO, frame(at(100 * n), 50 + luma as u8));
+    }
+    let losses: Vec<_> = rig.changes(VIDEO).into_iter().filter(|(_, state)| is_frozen(*state)).collect();
+    assert_eq!(losses.len(), 3, "{losses:?}");
+    assert!(matches!(rig.changes(VIDEO).last(), Some((_, SensorState::Healthy))));
+}
+
+fn is_frozen(state: SensorState) -> bool {
+    state == SensorState::Lost(Reason::Frozen)
 }

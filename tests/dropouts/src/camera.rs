@@ -30,7 +30,9 @@ impl Camera {
         let effect = self.faults.iter().find(|fault| fault.touches(self.at_ms)).map(|fault| fault.effect);
         self.scene.picture(&mut self.live);
         let mut picture = match effect {
-            Some(Effect::Held { noise }) => self.under_noise(self.held.clone(), noise),
+            Some(Effect::Held { noise }) => {
+                self.under_noise(self.held.clone(), noise * self.scene.read_noise())
+            }
             Some(Effect::Covered { luma, noise }) => self.under_noise(vec![luma; WIDTH * HEIGHT], noise),
             Some(Effect::Blinded { ink }) => {
                 let mut flooded = vec![255; WIDTH * HEIGHT];

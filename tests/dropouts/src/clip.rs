@@ -72,7 +72,7 @@ impl Coding {
 pub enum Network {
     /// At once.
     Steady,
-    /// Up to 80 ms late, and now and then nothing for up to 0.9 s, then all of it.
+    /// Up to 80 ms late, and now and then nothing for up to 0.8 s, then all of it.
     Wireless,
 }
 
@@ -158,6 +158,17 @@ impl Material {
         name.ok().and_then(|name| Some(name.as_str()?.to_owned())).expect("kinds are named")
     }
 
+    /// Whether nothing moves in it, or for seconds again and again.
+    fn stands_still(self) -> bool {
+        use SceneKind::{Lights, Night, Pan, Still};
+        matches!(self, Self::Scene(Still | Night | Lights | Pan))
+    }
+
+    /// Whether it is seen through a noisy sensor.
+    fn is_noisy(self) -> bool {
+        self.stands_still() || self == Self::Scene(SceneKind::Traffic)
+    }
+
     /// Why a silence or a stand of this material and a fault are the same signal.
     fn is_its_own_fault(self, effect: Effect) -> Option<&'static str> {
         match (self, effect) {
@@ -208,8 +219,11 @@ impl Clip {
     /// Why a fault of it cannot be told from its healthy signal.
     pub fn undecidable(&self, fault: &Fault) -> Option<&'static str> {
         let noise_of_a_still_scene = match fault.effect {
-            Effect::Held { noise } if noise > HALF_THE_NOISE => {
+            Effect::Held { noise } if noise > 0.5 => {
                 Some("a picture held under noise as strong as the sensor's is a still scene")
+            }
+            Effect::Held { .. } if self.coding != Coding::Lossless && self.material.stands_still() => {
+                Some("a coder took the noise that told a still scene from a held picture")
             }
             _ => None,
         };
@@ -243,9 +257,6 @@ impl Clip {
         Rng::with_seed(self.seed.wrapping_mul(0xBF58_476D_1CE4_E5B9) ^ 0xD207)
     }
 }
-
-/// Noise added behind the camera beyond this many levels is as strong as that of the quietest sensors.
-const HALF_THE_NOISE: f32 = 0.45;
 
 fn pick<K: Copy>(index: usize, kinds: &[K], real: K, reals: &[PathBuf]) -> (K, Option<PathBuf>) {
     let index = index % (kinds.len() + reals.len());
@@ -305,20 +316,19 @@ fn any_effect(material: Material, coding: Coding, rng: &mut Rng) -> Effect {
         3 if rng.bool() => Effect::Failed,
         3 => Effect::Ended,
         4.. => match material.sensor() {
-            Sensor::Video => picture_effect(coding, rng),
+            Sensor::Video => picture_effect(material.is_noisy() && coding == Coding::Lossless, rng),
             Sensor::Audio => sound_effect(rng),
         },
     }
 }
 
-fn picture_effect(coding: Coding, rng: &mut Rng) -> Effect {
+fn picture_effect(noisy: bool, rng: &mut Rng) -> Effect {
     match rng.u8(..6) {
         0 => Effect::Covered { luma: rng.u8(0..17), noise: if rng.bool() { 0.0 } else { 2.0 * rng.f32() } },
         1 => Effect::Blinded { ink: if rng.bool() { 0.0 } else { 0.008 } },
-        // What a coder would take away again tells nothing.
-        2..4 if coding == Coding::Lossless => {
-            // One in six is as strong as a sensor's noise.
-            let noise = if rng.u8(..6) == 0 { 0.7 + rng.f32() } else { 0.1 + 0.3 * rng.f32() };
+        2..4 if noisy => {
+            // One in six is as strong as the sensor's noise.
+            let noise = if rng.u8(..6) == 0 { 0.6 + 0.6 * rng.f32() } else { 0.1 + 0.3 * rng.f32() };
             Effect::Held { noise }
         }
         _ => Effect::Held { noise: 0.0 },
@@ -336,9 +346,12 @@ fn sound_effect(rng: &mut Rng) -> Effect {
 }
 
 /// Whether an answer fits a fault: its reason; a standing picture for one of a single colour, since it
-/// stands; and nothing arriving for too little arriving, and the other way round.
+/// stands, and black for a picture held while it was black; and nothing arriving for too little arriving, and the other way round.
 pub fn fits(fault: Reason, answer: Reason) -> bool {
     use Reason::{Black, Bright, Frozen, NoBuffers, Trickle};
     fault == answer
-        || matches!((fault, answer), (Black | Bright, Frozen) | (NoBuffers, Trickle) | (Trickle, NoBuffers))
+        || matches!(
+            (fault, answer),
+            (Black | Bright, Frozen) | (Frozen, Black) | (NoBuffers, Trickle) | (Trickle, NoBuffers)
+        )
 }

@@ -20,6 +20,9 @@ pub enum Arrival {
     Source(SourceEvent),
 }
 
+/// By how much a wireless network is late at most, while it delivers.
+pub const JITTER_MS: u64 = 80;
+
 /// The arrivals of `count` samples that are taken every `period_ms` and sent `length_ms` later, in order
 /// of time: milliseconds since the start, and what arrives.
 pub fn deliver(
@@ -38,10 +41,10 @@ pub fn deliver(
         let at_ms = index as u64 * period_ms;
         let fault = faults.iter().position(|fault| fault.touches(at_ms));
         if network == Network::Wireless && at_ms >= roam_at {
-            held_until = at_ms + rng.u64(200..900);
+            held_until = at_ms + rng.u64(200..800);
             roam_at = at_ms + 10_000 + rng.u64(..20_000);
         }
-        let jitter = if network == Network::Wireless { rng.u64(..80) } else { 0 };
+        let jitter = if network == Network::Wireless { rng.u64(..JITTER_MS) } else { 0 };
         let mut now = (at_ms + length_ms + jitter).max(latest);
         // It does not roam while it fails: the truth is to be exact.
         if fault.is_none() && faults.iter().all(|fault| !fault.touches(held_until)) {

@@ -18,10 +18,9 @@ pub struct Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// The last picture stays, under fresh noise that is added behind the camera, of this standard
-    /// deviation in levels of 255; 0 for exact repeats.
+    /// The last picture stays, under fresh noise that is added behind the camera, or in exact repeats.
     Held {
-        /// Standard deviation of the noise.
+        /// Standard deviation of that noise as a share of the camera's own in the dark.
         noise: f32,
     },
     /// A covered lens, or a dead sensor.
@@ -43,7 +42,7 @@ pub enum Effect {
     },
     /// Amplified far beyond full scale.
     Overdriven {
-        /// Peak that the signal would have, relative to full scale.
+        /// RMS that every block would have, relative to full scale.
         gain: f32,
     },
     /// A constant.

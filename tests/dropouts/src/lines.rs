@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clip::{Clip, LENGTH_MS, Sensor};
+use crate::suite;
 
 /// A line of the truth: a fault, or with no reason the clip as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub struct Truth {
     pub from_ms: u64,
     /// Its end, or the clip's.
     pub to_ms: u64,
+    /// By how much samples arrive late at most, beyond what a fault does: what a detector cannot have known.
+    pub late_ms: u64,
     /// Why nobody can decide: the same signal is healthy elsewhere, or a fault.
     pub undecidable: Option<String>,
 }
@@ -60,6 +63,7 @@ pub fn truth_of(clip: &Clip) -> Vec<Truth> {
         form: None,
         from_ms: 0,
         to_ms: LENGTH_MS,
+        late_ms: suite::late_ms(clip),
         undecidable: clip.undecidable.map(str::to_owned),
     };
     let faults = clip.faults.iter().map(|fault| Truth {

@@ -15,15 +15,13 @@ pub struct Microphone {
     noise: Noise,
     rng: Rng,
     at_ms: u64,
-    /// Loudness of the sound, forgotten within half a second: the gain of an amplifier that runs wild.
-    loudness: f32,
 }
 
 impl Microphone {
     /// Of `sound`, with `faults` done to it.
     pub fn new(sound: Sound, faults: Vec<Fault>, mut rng: Rng) -> Self {
         let noise = Noise::new(&mut rng);
-        Self { sound, faults, noise, rng, at_ms: 0, loudness: 1e-3 }
+        Self { sound, faults, noise, rng, at_ms: 0 }
     }
 
     /// The next block of [`BLOCK`] samples.
@@ -31,7 +29,6 @@ impl Microphone {
         let effect = self.faults.iter().find(|fault| fault.touches(self.at_ms)).map(|fault| fault.effect);
         let mut block = self.sound.block();
         let power: f32 = block.iter().map(|value| value * value).sum::<f32>() / BLOCK as f32;
-        self.loudness = (0.8 * self.loudness).max(power.sqrt());
         let started = (self.at_ms * RATE_HZ as u64 / 1000) as usize;
         match effect {
             Some(Effect::Muted { dbfs }) => {
@@ -41,7 +38,8 @@ impl Microphone {
                 }
             }
             Some(Effect::Overdriven { gain }) => {
-                let gain = gain / self.loudness;
+                // As loud in a pause as in a word: an amplifier that runs wild.
+                let gain = gain / power.sqrt().max(1e-6);
                 block.iter_mut().for_each(|value| *value = (gain * *value).clamp(-1.0, 1.0));
             }
             Some(Effect::Constant { value }) => block.fill(value),

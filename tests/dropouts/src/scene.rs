@@ -131,6 +131,11 @@ impl Scene {
         self.frame += 1;
     }
 
+    /// Standard deviation of the sensor's noise in the dark, in levels of 255.
+    pub fn read_noise(&self) -> f32 {
+        self.sigma[0]
+    }
+
     fn frames(&mut self, from_s: f32, to_s: f32) -> u64 {
         ((from_s + (to_s - from_s) * self.rng.f32()) * RATE as f32) as u64
     }

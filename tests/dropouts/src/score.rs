@@ -3,7 +3,7 @@
 //! - A fault *counts* if it lasts for its time to trip and [`TOLERANCE_MS`] more. Shorter ones need not be
 //!   found, and may be.
 //! - It is *found* if an alarm that fits it ([`crate::clip::fits`]) overlaps it, and found *in time* if the
-//!   first such alarm comes within its time to trip and the tolerance.
+//!   first such alarm comes within its time to trip, the tolerance, and what its samples are late by.
 //! - An alarm is *right* if it fits a fault of any length and begins while that lasts, and false if not. *Precision* is
 //!   the share of alarms that are right; by seconds, the share of the time called lost in which there was a
 //!   fault.
@@ -155,7 +155,8 @@ impl Score {
             let hits: Vec<_> = alarms.iter().filter(|alarm| hits(fault, alarm)).collect();
             let trip = fault.from_ms + time_to_trip_ms(reason);
             let counts = fault.to_ms >= trip + TOLERANCE_MS;
-            let in_time = hits.first().is_some_and(|alarm| alarm.from_ms <= trip + TOLERANCE_MS);
+            let in_time =
+                hits.first().is_some_and(|alarm| alarm.from_ms <= trip + TOLERANCE_MS + fault.late_ms);
             let form = fault.form.as_deref().unwrap_or("");
             let undecidable = if fault.undecidable.is_some() { " (undecidable)" } else { "" };
             let faults = self.faults.entry(format!("{reason}: {form}{undecidable}")).or_default();
@@ -209,13 +210,16 @@ impl Score {
 
 fn hits(fault: &Truth, alarm: &Alarm) -> bool {
     fault.reason.is_some_and(|reason| fits(reason, alarm.reason))
-        && alarm.from_ms < fault.to_ms + TOLERANCE_MS
+        && alarm.from_ms < fault.to_ms + TOLERANCE_MS + fault.late_ms
         && alarm.to_ms > fault.from_ms
 }
 
 fn overlap(fault: &Truth, alarm: &Alarm) -> u64 {
     // What a late network holds back at the end of a fault is not held against the detector.
-    (alarm.to_ms.min(fault.to_ms + TOLERANCE_MS)).saturating_sub(alarm.from_ms.max(fault.from_ms))
+    alarm
+        .to_ms
+        .min(fault.to_ms + TOLERANCE_MS + fault.late_ms)
+        .saturating_sub(alarm.from_ms.max(fault.from_ms))
 }
 
 fn share(part: usize, whole: usize) -> f64 {
@@ -237,6 +241,7 @@ mod tests {
             form: None,
             from_ms,
             to_ms,
+            late_ms: 0,
             undecidable: None,
         }
     }
@@ -272,13 +277,13 @@ mod tests {
             line("a", Some(Reason::Frozen), 10_000, 15_000),
             line("b", None, 0, 120_000),
         ];
-        let alarms = [alarm("a", Reason::Black, 12_000, 15_000), alarm("b", Reason::Frozen, 12_000, 15_000)];
+        let alarms = [alarm("a", Reason::Bright, 12_000, 15_000), alarm("b", Reason::Frozen, 12_000, 15_000)];
         let score = score(&truth, &alarms);
         assert_eq!((score.all.recall(), score.all.precision()), (0.0, 0.0));
         assert_eq!((score.all.negative_ms, score.all.negative_alarms), (120_000, 1));
         assert_eq!(
             score.kinds["video still"].false_reasons,
-            [(Reason::Black, 1), (Reason::Frozen, 1)].into()
+            [(Reason::Bright, 1), (Reason::Frozen, 1)].into()
         );
     }
 

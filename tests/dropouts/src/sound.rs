@@ -15,6 +15,9 @@ pub const BLOCK: usize = 320;
 /// Time from one block to the next.
 pub const BLOCK_MS: u64 = 20;
 
+/// Samples of a frame of AAC: the coder's delay, which a Matroska file does not take back.
+pub const AAC_FRAME: usize = 1024;
+
 /// A kind of sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 
-use crate::clip::{Clip, Coding, LENGTH_MS, Material, Sensor};
+use crate::clip::{Clip, Coding, LENGTH_MS, Material, Network, Sensor};
 use crate::coding::{CodingError, Decoder, Encoder, read_pictures, read_sound};
-use crate::delivery::{Arrival, deliver};
+use crate::delivery::{Arrival, JITTER_MS, deliver};
 use crate::ffmpeg::Filters;
 use crate::lines::Alarm;
 use crate::ours::{self, Content};
 use crate::picture::PERIOD_MS;
-use crate::sound::BLOCK_MS;
+use crate::sound::{AAC_FRAME, BLOCK_MS, RATE_HZ};
 
 /// The user's clips, each read once.
 #[derive(Default)]
@@ -81,6 +81,17 @@ fn pace(sensor: Sensor) -> [u64; 2] {
         Sensor::Video => [PERIOD_MS, 0],
         Sensor::Audio => [BLOCK_MS, BLOCK_MS],
     }
+}
+
+/// By how much the samples of a clip arrive late at most, while it is delivered: a block comes when it is
+/// complete, AAC holds back a frame, and a wireless network takes its time.
+pub fn late_ms(clip: &Clip) -> u64 {
+    let jitter = if clip.network == Network::Wireless { JITTER_MS } else { 0 };
+    let coder = match clip.coding {
+        Coding::Aac { .. } => 1000 * AAC_FRAME as u64 / RATE_HZ as u64,
+        Coding::Lossless | Coding::H264 { .. } => 0,
+    };
+    pace(clip.material.sensor())[1] + jitter + coder
 }
 
 /// What arrives of a clip, and when.

@@ -67,6 +67,10 @@ pub struct DropoutDetector {
     flaws: Vec<Flaw>,
     arrivals: Arrivals,
     stands: Stands,
+    /// How long the picture stood before it changed last.
+    stood: Duration,
+    /// How often it was lost by a freeze again while it recovered from one.
+    relapses: u32,
     changed_at: Timestamp,
     changes: VecDeque<StateChange>,
 }
@@ -90,6 +94,8 @@ impl DropoutDetector {
             unusable_since: None,
             arrivals: Arrivals::default(),
             stands: Stands::default(),
+            stood: Duration::ZERO,
+            relapses: 0,
             changed_at: now,
             changes: VecDeque::new(),
         }
@@ -114,6 +120,9 @@ impl DropoutDetector {
             (statistics.stands(frozen), after, statistics.collapse.is_none())
         });
         self.handle_arrival(now);
+        if statistics.replaced {
+            self.stands = Stands::default();
+        }
         if let Some((stands, after, noiseless)) = stands {
             self.allow_stands(stands, after, noiseless);
         }
@@ -195,19 +204,42 @@ impl DropoutDetector {
     fn allow_stands(&mut self, stands: bool, after: Duration, noiseless: bool) {
         let plain = self.flaws.iter().all(|flaw| flaw.reason == Reason::Frozen || !flaw.shows);
         let Some(frozen) = self.flaws.iter_mut().find(|flaw| flaw.reason == Reason::Frozen) else { return };
-        if !stands && plain && frozen.since.is_some() && matches!(self.phase, Phase::Healthy) {
-            self.stands.learn(frozen.lasted(self.now), after);
+        self.stands.see(self.now);
+        if !stands && frozen.since.is_some() {
+            let lasted = frozen.lasted(self.now);
+            if plain && matches!(self.phase, Phase::Healthy) {
+                self.stands.learn(lasted, after);
+            }
+            if lasted >= after {
+                self.stood = lasted;
+            }
         }
-        frozen.after = if noiseless { self.stands.allowed(after) } else { after };
+        let since = if stands { frozen.since.unwrap_or(self.now) } else { self.now };
+        frozen.after = if noiseless { self.stands.allowed(after, since) } else { after };
     }
 
     /// What the flaws of a sample mean for the state; the first that has lasted too long is the reason.
     fn judge(&mut self, shows: impl Fn(Reason) -> bool) {
         let now = self.now;
         self.flaws.iter_mut().for_each(|flaw| flaw.observe(now, shows(flaw.reason)));
-        let lasting = |flaw: &&Flaw| flaw.shows && flaw.lasted(now) >= self.patience(flaw.after);
+        let patience = |flaw: &Flaw| match flaw.reason {
+            // Between two pictures of a source that stands by habit no other is due.
+            Reason::Frozen => self.patience(flaw.after).max(self.stands.usual()).min(flaw.after),
+            _ => self.patience(flaw.after),
+        };
+        let lasting = |flaw: &&Flaw| flaw.shows && flaw.lasted(now) >= patience(flaw);
         let trickles = self.trickle_deadline().is_some_and(|deadline| deadline < now);
-        let tripped = self.flaws.iter().find(lasting).map(|flaw| flaw.reason);
+        let tripped = self.flaws.iter().find(lasting).map(|flaw| (flaw.reason, flaw.after));
+        if let (Some((Reason::Frozen, after)), Phase::Recovering { from: Reason::Frozen, .. }) =
+            (tripped, self.phase)
+        {
+            // It stands again as soon as it has changed, and once more: that is a habit.
+            self.relapses += 1;
+            if self.relapses > 1 {
+                self.stands.learn(self.stood, after);
+            }
+        }
+        let tripped = tripped.map(|(reason, _)| reason);
         if let Some(reason) = tripped.or(trickles.then_some(Reason::Trickle)) {
             return self.lose(now, reason);
         }
@@ -222,6 +254,7 @@ impl DropoutDetector {
             Phase::Recovering { since, from }
                 if good_after(from) && now.saturating_since(since) >= self.recover_after() =>
             {
+                self.relapses = 0;
                 self.enter(now, Phase::Healthy);
             }
             _ => {}

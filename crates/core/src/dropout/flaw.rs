@@ -8,6 +8,9 @@ use crate::time::Timestamp;
 /// A run of clipped sound goes on over pauses of this length: those between words.
 const CLIPPED_BRIDGE: Duration = Duration::from_millis(1000);
 
+/// Hum is known by comparison with three periods earlier: it has been there for as long when it shows.
+const STUCK_LEAD: Duration = Duration::from_millis(60);
+
 /// A flaw that is watched for.
 #[derive(Clone, Debug)]
 pub(super) struct Flaw {
@@ -16,6 +19,8 @@ pub(super) struct Flaw {
     pub(super) after: Duration,
     /// How long the run goes on without it.
     bridge: Duration,
+    /// How long it has been there when it first shows.
+    lead: Duration,
     /// Since when it has been showing.
     pub(super) since: Option<Timestamp>,
     last_shown: Timestamp,
@@ -43,8 +48,9 @@ impl Flaw {
 
     fn new(reason: Reason, after_ms: u64) -> Self {
         let bridge = if reason == Reason::Clipped { CLIPPED_BRIDGE } else { Duration::ZERO };
+        let lead = if reason == Reason::Stuck { STUCK_LEAD } else { Duration::ZERO };
         let after = Duration::from_millis(after_ms);
-        Self { reason, after, bridge, since: None, last_shown: Timestamp::ZERO, shows: false }
+        Self { reason, after, bridge, lead, since: None, last_shown: Timestamp::ZERO, shows: false }
     }
 
     /// A sample arrived.
@@ -52,7 +58,7 @@ impl Flaw {
         self.shows = shows;
         if shows {
             self.last_shown = now;
-            self.since.get_or_insert(now);
+            self.since.get_or_insert(now - self.lead);
         } else if self.reason == Reason::Frozen {
             // A run counts from the first of equal pictures, which this one may be.
             self.since = Some(now);

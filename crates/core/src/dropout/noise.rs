@@ -11,12 +11,15 @@ const LEARNT_AFTER: u32 = 4;
 /// What the floor may rise by per stretch, so that a source that gets noisier is followed in minutes
 /// while one still moment, ten minutes ago, keeps a scene that is always in motion from being believed.
 const RISE: f32 = 1.01;
+/// And by this, in levels, so that a floor of nothing is left again: a camera comes after slides.
+const RISE_LEVELS: f32 = 0.01;
 /// A cell that changes by less, in levels, is without noise: two levels in four of 64 points.
 const LEAST: f32 = 0.12;
 /// The source has noise when at least this share of the cells has.
 const NOISY_SHARE: f32 = 0.25;
-/// The collapse is the value that this share of the noisy cells does not exceed.
-const COLLAPSED_SHARE: f32 = 0.9;
+/// The collapse is the value that this share of the noisy cells does not exceed: not all of them, because a
+/// coder that gets a frozen picture changes some parts of it with every key frame.
+const COLLAPSED_SHARE: f32 = 0.6;
 /// A jump of the mean luma by so many levels between two pictures is light or camera being switched.
 const SWITCH: f32 = 10.0;
 
@@ -111,7 +114,7 @@ impl NoiseFloor {
             self.floor.clone_from(&self.peak);
         }
         let cells = self.floor.iter_mut().zip(&self.peak);
-        cells.for_each(|(floor, peak)| *floor = (*floor * RISE).min(*peak));
+        cells.for_each(|(floor, peak)| *floor = (*floor * RISE + RISE_LEVELS).min(*peak));
         self.stretches += 1;
         self.settled += 1;
     }

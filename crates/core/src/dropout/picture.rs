@@ -8,13 +8,22 @@ use super::{BlackThreshold, BrightThreshold, FrozenThreshold, VideoThresholds};
 use crate::samples::Frame;
 use crate::time::Timestamp;
 
+/// Share of the cells that are left out of a picture's structure: a clock of six digits lies on ten of 300.
+const CLOCK_SHARE: f32 = 0.05;
+/// A cut changes a picture by more than this, mean absolute luma difference in [0, 1]: four levels.
+const CUT_LEAST: f32 = 4.0 / 255.0;
+/// And by so many times what any picture changed by lately.
+const CUT_TIMES: f32 = 3.0;
+/// What is left of the latter with every picture: half of it after seven.
+const USUAL_KEPT: f32 = 0.9;
+
 /// Statistics of one picture, luma in [0, 1], without the regions that are ignored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FrameStatistics {
     /// Mean luma.
     pub luma_mean: f32,
-    /// Standard deviation of the luma of the picture's parts (cells of 1/20 x 1/15): its structure,
-    /// without its noise.
+    /// Standard deviation of the luma of the picture's parts (cells of 1/20 x 1/15), without the twentieth
+    /// that lies farthest from the mean, such as a burnt-in clock: its structure, without its noise.
     pub luma_deviation: f32,
     /// Share of points whose luma exceeds the black threshold's `luma`.
     pub lit_share: f32,
@@ -33,6 +42,9 @@ pub struct FrameStatistics {
     pub settled: bool,
     /// Mean of the least that the picture's parts changed by before; `None` while not known.
     pub noise: Option<f32>,
+    /// Whether it has just turned out that another source took the place of the one before: what was known
+    /// of its noise, and of how long it stands, is void.
+    pub replaced: bool,
 }
 
 /// Measures the pictures of one camera.
@@ -45,6 +57,10 @@ pub struct PictureMeter {
     reference: Vec<u8>,
     /// When the reference picture was taken.
     reference_at: Timestamp,
+    /// Whether the reference picture is the first after a cut.
+    reference_is_cut: bool,
+    /// The most that a picture differed from the one before lately, slowly forgotten.
+    usual_activity: f32,
     noise: NoiseFloor,
     cells: Vec<f32>,
     scratch: Vec<f32>,
@@ -82,6 +98,8 @@ impl PictureMeter {
             previous: Vec::new(),
             reference: Vec::new(),
             reference_at: Timestamp::ZERO,
+            reference_is_cut: false,
+            usual_activity: 0.0,
             noise: NoiseFloor::new(Duration::from_millis(frozen.after_ms)),
             cells: Vec::new(),
             scratch: Vec::new(),
@@ -102,15 +120,42 @@ impl PictureMeter {
         self.grid.sample(frame, &mut self.luma);
         let mut statistics = self.levels();
         self.compare(&mut statistics);
+        let cut = self.is_cut(statistics.activity);
         let frozen = self.thresholds.frozen.clone().unwrap_or_default();
         let stands = statistics.stands(&frozen);
+        let stood = frame.at.saturating_since(self.reference_at);
+        if stands && self.is_replaced(&statistics, &frozen, stood) {
+            (self.reference_is_cut, statistics.replaced) = (false, true);
+            (statistics.collapse, statistics.noise) = (None, None);
+            self.noise = NoiseFloor::new(Duration::from_millis(frozen.after_ms));
+        }
         if !stands {
             self.reference_at = frame.at;
+            self.reference_is_cut = cut;
             self.reference.clone_from(&self.luma);
         }
         let frozen_since = statistics.collapse.filter(|_| stands).map(|_| self.reference_at);
         self.noise.observe(frame.at, &self.grid, &self.luma, 255.0 * statistics.luma_mean, frozen_since);
         statistics
+    }
+
+    /// Whether the picture is another one altogether: it differs far more from the one before than any did
+    /// lately.
+    fn is_cut(&mut self, activity: Option<f32>) -> bool {
+        let activity = activity.unwrap_or(0.0);
+        let cut = activity > CUT_LEAST.max(CUT_TIMES * self.usual_activity);
+        self.usual_activity = activity.max(USUAL_KEPT * self.usual_activity);
+        cut
+    }
+
+    /// Whether another source took the place of a noisy one: it came with a cut, and has stood exactly for
+    /// half the time to trip. A picture that is held is the one that was there before.
+    fn is_replaced(&self, statistics: &FrameStatistics, frozen: &FrozenThreshold, stood: Duration) -> bool {
+        let exact = statistics.difference.is_some_and(|difference| difference <= frozen.tolerance);
+        let plain = !self.thresholds.black.as_ref().is_some_and(|black| statistics.is_black(black))
+            && !self.thresholds.bright.as_ref().is_some_and(|bright| statistics.is_bright(bright));
+        let lasting = stood >= Duration::from_millis(frozen.after_ms) / 2;
+        self.reference_is_cut && statistics.collapse.is_some() && exact && plain && lasting
     }
 
     /// Statistics of the picture by itself.
@@ -128,12 +173,11 @@ impl PictureMeter {
         self.grid.means(&self.luma, &mut self.cells);
         let luma_mean = sum as f32 / points;
         let cells = self.cells.iter().zip(self.grid.looked_at()).filter(|(_, looked_at)| *looked_at);
-        let (count, squares) = cells.fold((0.0f32, 0.0f32), |(count, squares), (cell, _)| {
-            (count + 1.0, squares + (cell - luma_mean).powi(2))
-        });
+        self.scratch.clear();
+        self.scratch.extend(cells.map(|(cell, _)| *cell));
         FrameStatistics {
             luma_mean: luma_mean / 255.0,
-            luma_deviation: (squares / count.max(1.0)).sqrt() / 255.0,
+            luma_deviation: trimmed_deviation(&mut self.scratch, luma_mean) / 255.0,
             lit_share: lit as f32 / points,
             saturated_share: saturated as f32 / points,
             activity: None,
@@ -141,6 +185,7 @@ impl PictureMeter {
             collapse: None,
             settled: false,
             noise: None,
+            replaced: false,
         }
     }
 
@@ -159,6 +204,18 @@ impl PictureMeter {
             statistics.noise = self.noise.mean().map(|levels| levels / 255.0);
         }
     }
+}
+
+/// Standard deviation of `cells` about their mean, without the [`CLOCK_SHARE`] of them farthest from `mean`.
+fn trimmed_deviation(cells: &mut [f32], mean: f32) -> f32 {
+    let kept = cells.len() - (cells.len() as f32 * CLOCK_SHARE) as usize;
+    if kept == 0 {
+        return 0.0;
+    }
+    cells.select_nth_unstable_by(kept - 1, |a, b| (a - mean).abs().total_cmp(&(b - mean).abs()));
+    let cells = &cells[..kept];
+    let mean = cells.iter().sum::<f32>() / kept as f32;
+    (cells.iter().map(|cell| (cell - mean).powi(2)).sum::<f32>() / kept as f32).sqrt()
 }
 
 /// Mean of `cells`, in levels, without the `share` of them that is largest; as a share of 255.
@@ -280,6 +337,68 @@ mod tests {
             };
             assert_eq!(meter.measure(&slide).collapse, None);
         }
+    }
+
+    /// Text on white, another one for every `n`, without noise.
+    fn slide(at_ms: i64, n: u32) -> Frame {
+        let ink = move |x: u32, y: u32| (x / 3 + 7 * y / 5 + 11 * n).is_multiple_of(4) && y % 10 < 6;
+        Frame { at: Timestamp::from_millis(at_ms), ..grey(80, 64, |x, y| if ink(x, y) { 20 } else { 245 }) }
+    }
+
+    #[test]
+    fn slides_take_the_place_of_a_camera_with_a_cut() {
+        let frozen = FrozenThreshold::default();
+        let mut meter = meter();
+        for n in 0..120 {
+            meter.measure(&noisy(n, 4));
+        }
+        let shown: Vec<_> = (120..150).map(|n| meter.measure(&slide(100 * n, 1))).collect();
+        let replaced = shown.iter().position(|statistics| statistics.replaced);
+        assert_eq!(replaced, Some(10), "it has stood for half the time to trip");
+        assert!(shown[10..].iter().all(|statistics| statistics.collapse.is_none()));
+        assert!(shown[1..].iter().all(|statistics| statistics.stands(&frozen)), "how long is habit");
+    }
+
+    #[test]
+    fn a_picture_that_is_held_takes_nobodys_place() {
+        let mut meter = meter();
+        for n in 0..120 {
+            meter.measure(&noisy(n, 4));
+        }
+        for n in 120..150 {
+            let held = Frame { at: Timestamp::from_millis(100 * n), ..noisy(119, 4) };
+            let statistics = meter.measure(&held);
+            assert!(!statistics.replaced && statistics.collapse == Some(0.0), "{n} {statistics:?}");
+        }
+    }
+
+    #[test]
+    fn a_camera_that_comes_after_slides_has_its_noise_known_within_minutes() {
+        let mut meter = meter();
+        for n in 0..120 {
+            meter.measure(&slide(100 * n, 1));
+        }
+        for n in 120..3000 {
+            meter.measure(&noisy(n, 4));
+        }
+        assert!(meter.measure(&noisy(3000, 4)).collapse.is_some());
+    }
+
+    #[test]
+    fn a_burnt_in_clock_does_not_make_a_flooded_sensor_a_picture() {
+        let clock = |x: u32, y: u32| (8..66).contains(&x) && (8..22).contains(&y);
+        let flooded = grey(320, 240, |x, y| if clock(x, y) { 16 } else { 255 });
+        assert!(meter().measure(&flooded).is_bright(&BrightThreshold::default()));
+    }
+
+    #[test]
+    fn a_burnt_in_clock_does_not_make_a_covered_lens_a_picture() {
+        let digits =
+            |x: u32, y: u32| (10..60).contains(&x) && (10..20).contains(&y) && (x + y).is_multiple_of(3);
+        let covered = grey(320, 240, |x, y| if digits(x, y) { 235 } else { 14 });
+        let statistics = meter().measure(&covered);
+        assert!(statistics.lit_share > 0.001, "{statistics:?}");
+        assert!(statistics.is_black(&BlackThreshold::default()), "{statistics:?}");
     }
 
     #[test]

@@ -8,6 +8,11 @@ use super::{AudioThresholds, ClippedThreshold, SilentThreshold, StuckThreshold};
 const NOTHING_DBFS: f32 = -144.0;
 /// Mains frequencies, Hz.
 const MAINS_HZ: [f64; 2] = [50.0, 60.0];
+/// Hum is the same after one period and after three: a bass at 49 Hz differs from 50 Hz only after three, one
+/// at 116.7 Hz only after one, and a mains frequency is held to a few parts in a thousand.
+const HUM_PERIODS: [f64; 2] = [1.0, 3.0];
+/// What a lossy coder leaves beside a constant lies at least so far below it, dB.
+const BESIDE_CONSTANT_DB: f32 = 60.0;
 /// Hum has its power below this frequency, Hz; a test tone that happens to fit a mains period has not.
 const HUM_BELOW_HZ: f64 = 400.0;
 /// Time that a microphone must have been heard before its noise floor is believed.
@@ -44,7 +49,7 @@ pub struct BlockStatistics {
 pub struct SoundMeter {
     thresholds: AudioThresholds,
     rate_hz: f64,
-    /// The latest samples, at least one mains period and the present block.
+    /// The latest samples, at least some mains periods and the present block.
     recent: Vec<f32>,
     floor_dbfs: Option<f32>,
     heard: Duration,
@@ -65,7 +70,9 @@ impl BlockStatistics {
 
     /// Whether the sound is a constant or nothing but hum.
     pub fn is_stuck(&self, threshold: &StuckThreshold) -> bool {
-        let constant = self.constant.abs() >= threshold.constant && self.ac_dbfs < threshold.dead_dbfs;
+        let level_dbfs = 20.0 * self.constant.abs().log10();
+        let nothing_dbfs = threshold.dead_dbfs.max(level_dbfs - BESIDE_CONSTANT_DB);
+        let constant = self.constant.abs() >= threshold.constant && self.ac_dbfs < nothing_dbfs;
         let louder = self.floor_dbfs.is_some_and(|floor| self.ac_dbfs >= floor + threshold.rise_db);
         constant || louder && self.hum_residue.is_some_and(|residue| residue <= threshold.residue)
     }
@@ -134,10 +141,11 @@ impl SoundMeter {
         self.recent.len().checked_sub(count).map_or(&[], |from| &self.recent[from..])
     }
 
-    /// Power of the difference to one mains period earlier, as a share of twice the power: 0 for
+    /// Power of the difference to some mains periods earlier, as a share of twice the power: 0 for
     /// hum with all its harmonics, about 1 for anything else.
     fn hum_residue(&mut self, samples: &[f32]) -> Option<f32> {
-        let longest = MAINS_HZ.iter().map(|hz| (self.rate_hz / hz).ceil() as usize).max().unwrap_or(0) + 1;
+        let lags = MAINS_HZ.map(|hz| HUM_PERIODS.map(|periods| periods * self.rate_hz / hz));
+        let longest = lags.iter().flatten().map(|lag| lag.ceil() as usize).max().unwrap_or(0) + 1;
         let kept = self.recent.len().min(longest);
         self.recent.drain(..self.recent.len() - kept);
         self.recent.extend(samples.iter().copied().map(finite));
@@ -147,7 +155,9 @@ impl SoundMeter {
         if frequency > HUM_BELOW_HZ {
             return None;
         }
-        let residues = MAINS_HZ.iter().filter_map(|hz| self.residue(kept, self.rate_hz / hz, power));
+        let residues = lags.iter().filter_map(|[one, three]| {
+            Some(self.residue(kept, *one, power)?.max(self.residue(kept, *three, power)?))
+        });
         residues
             .fold(None, |least: Option<f64>, residue| Some(least.map_or(residue, |l| l.min(residue))))
             .map(|residue| residue as f32)
@@ -262,7 +272,7 @@ mod tests {
             assert!(play(&mut cable, 3.0, 4.0, hum).is_stuck(&stuck), "{hz}");
             assert!(!play(&mut meter(), 0.0, 4.0, hum).is_stuck(&stuck), "it hummed from the start");
         }
-        for hz in [440.0, 1000.0, 98.0] {
+        for hz in [440.0, 1000.0, 98.0, 49.0, 51.9, 61.7, 116.5] {
             let mut tone = meter();
             play(&mut tone, 0.0, 3.0, |t| noise(t, -55.0));
             assert!(!play(&mut tone, 3.0, 4.0, |t| 0.1 * (TAU * hz * t).sin()).is_stuck(&stuck), "{hz}");
@@ -285,5 +295,7 @@ mod tests {
         assert!(play(&mut meter(), 0.0, 1.0, |_| 0.25).is_stuck(&stuck));
         assert!(!play(&mut meter(), 0.0, 1.0, |t| 0.25 + noise(t, -70.0)).is_stuck(&stuck));
         assert!(!play(&mut meter(), 0.0, 1.0, |_| 0.0).is_stuck(&stuck), "that is silence");
+        let coded = |t| 0.43 + noise(t, -77.0);
+        assert!(play(&mut meter(), 0.0, 1.0, coded).is_stuck(&stuck), "what a coder leaves is no sound");
     }
 }

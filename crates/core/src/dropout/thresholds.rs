@@ -89,9 +89,11 @@ pub struct BlackThreshold {
     pub after_ms: u64,
     /// A pixel is dark up to this luma, in [0, 1]. Default 0.10: black in limited range is 0.063.
     pub luma: f32,
-    /// Black when the share of lit pixels is at most this. Default 0.002: one street lamp is a picture.
+    /// Black when the share of lit pixels is at most this. Default 0.0025: the digits of a burnt-in clock
+    /// light 0.22 %, and more than two street lamps are a picture.
     pub lit_share: f32,
-    /// And when the picture's parts differ in luma by no more than this, as standard deviation.
+    /// And when the picture's parts, without the few that differ most, differ in luma by no more than this,
+    /// as standard deviation.
     /// Default 0.006, one and a half of 255 levels: a night scene without a lamp still has a skyline,
     /// a covered lens has noise only, which the mean over a part takes away.
     pub deviation: f32,
@@ -105,7 +107,8 @@ pub struct BrightThreshold {
     pub after_ms: u64,
     /// A pixel is saturated from this luma on, in [0, 1]. Default 0.97.
     pub luma: f32,
-    /// Bright when at least this share of pixels is. Default 0.99: a white page has some ink.
+    /// Bright when at least this share of pixels is. Default 0.98: a burnt-in clock takes one in a hundred,
+    /// the ink of a white page more than two.
     pub share: f32,
 }
 
@@ -118,7 +121,7 @@ pub struct FrozenThreshold {
     /// A source without noise stands while the mean absolute luma difference to the first standing
     /// picture, in [0, 1], is at most this. Default 0.001.
     pub tolerance: f32,
-    /// A source with noise stands while nine tenths of the picture's parts change by at most this
+    /// A source with noise stands while three fifths of the picture's parts change by at most this
     /// share of the least that they changed in any time to trip before. Default 0.5: of a live, still
     /// scene it is about 1; 0 admits exact repeats only.
     pub collapse: f32,
@@ -165,7 +168,8 @@ pub struct StuckThreshold {
     /// A constant of at least this absolute value, without sound above `dead_dbfs`, is stuck.
     /// Default 0.002.
     pub constant: f32,
-    /// Sound below this level beside the constant is none. Default -80.
+    /// Sound below this level beside the constant is none, and so is sound 60 dB below the constant. Default
+    /// -80.
     pub dead_dbfs: f32,
     /// Hum: what a period of 50 or 60 Hz does not explain is at most this share of the power.
     /// Default 0.02, that is 20 dB below the hum.
@@ -257,13 +261,13 @@ impl Default for BadTimestampsThreshold {
 
 impl Default for BlackThreshold {
     fn default() -> Self {
-        Self { after_ms: 2000, luma: 0.10, lit_share: 0.002, deviation: 0.006 }
+        Self { after_ms: 2000, luma: 0.10, lit_share: 0.0025, deviation: 0.006 }
     }
 }
 
 impl Default for BrightThreshold {
     fn default() -> Self {
-        Self { after_ms: 2000, luma: 0.97, share: 0.99 }
+        Self { after_ms: 2000, luma: 0.97, share: 0.98 }
     }
 }
 

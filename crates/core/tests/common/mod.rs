@@ -233,6 +233,7 @@ pub const PICTURE: FrameStatistics = FrameStatistics {
     collapse: None,
     settled: false,
     noise: None,
+    replaced: false,
 };
 /// The same picture again.
 pub const STANDING: FrameStatistics =
