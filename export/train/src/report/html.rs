@@ -14,7 +14,7 @@ h2 { margin-top: 2.5rem; border-top: 1px solid #ccc; padding-top: 1rem; }
 table { border-collapse: collapse; margin: 1rem 0 2rem; font-size: 0.9rem; }
 caption { text-align: left; font-weight: 600; padding-bottom: 0.4rem; }
 th, td { padding: 0.25rem 0.8rem 0.25rem 0; border-bottom: 1px solid #e0e0e0; text-align: left; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td.best { font-weight: 700; }
 figure { margin: 1rem 0 2rem; }
 figcaption { font-size: 0.9rem; font-weight: 600; }

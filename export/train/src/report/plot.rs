@@ -113,7 +113,12 @@ impl Lines {
                 };
                 chart.draw_series(spread.map(bar))?;
             }
-            legend(&mut chart)
+            // Curves over a missing rate fall, and reliability lies near the diagonal.
+            let corner = match self.diagonal {
+                true => SeriesLabelPosition::LowerRight,
+                false => SeriesLabelPosition::LowerLeft,
+            };
+            legend(&mut chart, corner)
         })
     }
 }
@@ -124,14 +129,18 @@ impl Bars {
         let values = self.series.iter().flat_map(|(_, values)| values.iter().copied());
         let x = range(values.chain([0.0]), 0.05);
         let (groups, bars) = (self.categories.len(), self.series.len().max(1));
-        let height = (groups * (bars * BAR as usize + 8)) as u32 + 90;
+        let group = bars as u32 * BAR + 8;
+        // Below the last category is room for the legend, so that it hides no bar.
+        let room = 20 * bars as u32 + 20;
+        let bottom = groups as f64 + f64::from(room) / f64::from(group);
+        let height = groups as u32 * group + room + 90;
         svg(height, |area| {
             // Categories are rows 0, 1, ... from the top: the axis runs downwards.
             let mut chart = ChartBuilder::on(area)
                 .margin(10)
                 .x_label_area_size(42)
                 .y_label_area_size(130)
-                .build_cartesian_2d(x, (groups as f64)..0.0)?;
+                .build_cartesian_2d(x, bottom..0.0)?;
             let name = |row: &f64| {
                 let centred = (row.fract() - 0.5).abs() < 1e-6;
                 let name = self.categories.get(*row as usize).filter(|_| centred);
@@ -171,20 +180,23 @@ impl Bars {
                 ));
                 area.draw(&Text::new(name(&centre), (134, y), style))?;
             }
-            legend(&mut chart)
+            legend(&mut chart, SeriesLabelPosition::LowerLeft)
         })
     }
 }
 
 /// Where the lines' names stand.
-fn legend<'a, X, Y>(chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>) -> Drawing
+fn legend<'a, X, Y>(
+    chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>,
+    corner: SeriesLabelPosition,
+) -> Drawing
 where
     X: Ranged<ValueType = f64>,
     Y: Ranged<ValueType = f64>,
 {
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerLeft)
+        .position(corner)
         .background_style(WHITE.mix(0.85))
         .border_style(BLACK.mix(0.3))
         .label_font((FONT, 13))
