@@ -33,12 +33,66 @@ fn buffers_that_come_and_go_are_never_healthy_again() {
         [
             (1200, SensorState::Lost(Reason::NoBuffers)),
             (1500, SensorState::Recovering),
-            // The last frame came at 1700; a relapse takes half the time.
-            (2200, SensorState::Lost(Reason::NoBuffers)),
+            (2700, SensorState::Lost(Reason::NoBuffers)),
             (3000, SensorState::Recovering),
         ]
     );
     assert!(changes.iter().all(|change| change.1 != SensorState::Healthy));
+}
+
+#[test]
+fn a_pause_of_the_network_after_a_fault_is_none() {
+    // Covered until 5000; the network holds back what comes from 5200 to 6000.
+    let changes = check(|now| match now {
+        2000..5000 => Some(BLACK),
+        5200..6000 => None,
+        _ => Some(PICTURE),
+    });
+    let expected = [
+        (4000, SensorState::Lost(Reason::Black)),
+        (5000, SensorState::Recovering),
+        // Half a second from the end of the pause on.
+        (6500, SensorState::Healthy),
+    ];
+    assert_eq!(changes, expected);
+}
+
+#[test]
+fn pauses_of_more_than_half_the_time_keep_a_fast_sensor_from_being_healthy() {
+    // A stall, then 300 ms of frames and a pause of 800 ms, again and again.
+    let changes = check(|now| match now {
+        ..20_000 => Some(PICTURE),
+        20_000..22_000 => None,
+        _ => (now % 1100 < 300).then_some(PICTURE),
+    });
+    let lost = changes.iter().find(|change| change.1 == SensorState::Lost(Reason::NoBuffers));
+    assert_eq!(lost, Some(&(20_900, SensorState::Lost(Reason::NoBuffers))));
+    assert!(changes.iter().all(|change| change.1 != SensorState::Healthy), "{changes:?}");
+}
+
+#[test]
+fn a_sensor_as_slow_as_a_pause_recovers() {
+    // A picture every 800 ms.
+    let changes = check(|now| (now % 800 == 0 && !(20_000..25_000).contains(&now)).then_some(PICTURE));
+    let expected = [
+        (20_200, SensorState::Lost(Reason::NoBuffers)),
+        (25_600, SensorState::Recovering),
+        (26_400, SensorState::Healthy),
+    ];
+    assert_eq!(changes, expected);
+}
+
+#[test]
+fn a_pause_right_after_a_trickle_is_no_trickle() {
+    // A picture every 700 ms for five seconds, then all of them but for a pause.
+    let changes = check(|now| match now {
+        20_000..25_000 => (now % 700 == 0).then_some(PICTURE),
+        25_300..26_000 => None,
+        _ => Some(PICTURE),
+    });
+    let states: Vec<_> = changes.iter().map(|change| change.1).collect();
+    let expected = [SensorState::Lost(Reason::Trickle), SensorState::Recovering, SensorState::Healthy];
+    assert_eq!(states, expected, "{changes:?}");
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub(super) struct Arrivals {
     /// Counts of stretches as long as the time to trip.
     counts: VecDeque<usize>,
     stretch: Option<(Timestamp, usize)>,
+    /// When it was last found to deliver again.
+    resumed: Timestamp,
 }
 
 impl Arrivals {
@@ -48,8 +50,27 @@ impl Arrivals {
         self.stretch = None;
     }
 
+    /// It delivers again after a trickle: that is over, and lack is counted from now on.
+    pub(super) fn resume(&mut self, now: Timestamp) {
+        self.resumed = now;
+    }
+
     /// When too few samples will have arrived if no more do; `None` while that cannot be said.
     pub(super) fn deadline(&self, threshold: &TrickleThreshold) -> Option<Timestamp> {
+        let needed = (self.usual_count()? as f32 * threshold.share).ceil() as usize;
+        // One sample in that time is what `no_buffers` watches over.
+        let needed = Some(needed.min(REMEMBERED)).filter(|needed| *needed >= 2)?;
+        let oldest = self.latest.len().checked_sub(needed)?;
+        Some(self.latest[oldest].max(self.resumed) + after(threshold))
+    }
+
+    /// The usual time between two samples; `None` while not known.
+    pub(super) fn usual_pause(&self, threshold: &TrickleThreshold) -> Option<Duration> {
+        self.usual_count().map(|count| after(threshold) / u32::try_from(count.max(1)).unwrap_or(u32::MAX))
+    }
+
+    /// How many samples usually come in the time to trip; `None` while not known.
+    fn usual_count(&self) -> Option<usize> {
         if self.counts.len() < LEARNT_AFTER {
             return None;
         }
@@ -57,11 +78,7 @@ impl Arrivals {
         let counts = &mut counts[..self.counts.len()];
         counts.iter_mut().zip(&self.counts).for_each(|(slot, count)| *slot = *count);
         counts.sort_unstable();
-        let needed = (counts[counts.len() / 2] as f32 * threshold.share).ceil() as usize;
-        // One sample in that time is what `no_buffers` watches over.
-        let needed = Some(needed.min(REMEMBERED)).filter(|needed| *needed >= 2)?;
-        let oldest = self.latest.len().checked_sub(needed)?;
-        Some(self.latest[oldest] + after(threshold))
+        Some(counts[counts.len() / 2])
     }
 
     fn learn(&mut self, count: usize) {
@@ -95,7 +112,10 @@ mod tests {
         arrivals.observe(at(6000), &threshold, true);
         // 20 in two seconds are usual, 4 of them a fifth: the fourth latest came at 5700.
         assert_eq!(arrivals.deadline(&threshold), Some(at(7700)));
+        arrivals.resume(at(6500));
+        assert_eq!(arrivals.deadline(&threshold), Some(at(8500)), "what lacked before does not count");
         arrivals.interrupt();
         assert_eq!(arrivals.deadline(&threshold), None, "it is not there at all");
+        assert_eq!(arrivals.usual_pause(&threshold), Some(Duration::from_millis(100)));
     }
 }

@@ -52,10 +52,12 @@ pub struct StateChange {
 ///   pictures. A sensor that is lost can change its reason.
 /// - *Recovering*: a good sample arrived: one without flaw, and after a freeze one that differs from
 ///   the frozen picture. Clipped sound is good again after a second without clipping.
-/// - *Healthy* again: a good sample arrived `recover_after_ms` or more after recovery began. Pauses in
-///   between are tolerated up to half of each flaw's time; a longer one is a relapse. Half, because a
+/// - *Healthy* again: a good sample arrived `recover_after_ms` or more after recovery began. A flaw in
+///   between is tolerated up to half of its time; a longer one is a relapse. Half, because a
 ///   pause that is legitimate (between two words, two slides) must not keep a sensor from ever
-///   recovering, while a sensor that flaps near its threshold must not be called healthy.
+///   recovering, while a sensor that flaps near its threshold must not be called healthy. A pause in
+///   delivery is no relapse before its full time, since a network may pause at any moment; but one of
+///   half that time, unless the sensor is as slow as that, lets recovery begin anew.
 pub struct DropoutDetector {
     thresholds: SensorThresholds,
     phase: Phase,
@@ -193,10 +195,25 @@ impl DropoutDetector {
 
     fn handle_arrival(&mut self, now: Timestamp) {
         self.advance(now);
+        self.recover_anew_after(self.now.saturating_since(self.last_arrival));
         self.last_arrival = self.now;
         self.unusable_since = None;
         if let Some(trickle) = &self.thresholds.delivery().trickle {
             self.arrivals.observe(self.now, trickle, matches!(self.phase, Phase::Healthy));
+        }
+    }
+
+    /// Starts the time of recovery anew if nothing came for half the time to trip, and more often is usual.
+    fn recover_anew_after(&mut self, pause: Duration) {
+        let delivery = self.thresholds.delivery();
+        let usual = delivery.trickle.as_ref().and_then(|trickle| self.arrivals.usual_pause(trickle));
+        let long = Duration::from_millis(delivery.no_buffers_after_ms) / 2;
+        let long = long.max(2 * usual.unwrap_or_default());
+        if let Phase::Recovering { since, .. } = &mut self.phase
+            && !long.is_zero()
+            && pause > long
+        {
+            *since = self.now;
         }
     }
 
@@ -249,6 +266,9 @@ impl DropoutDetector {
         };
         match self.phase {
             Phase::Lost(reason) if good_after(reason) => {
+                if reason == Reason::Trickle {
+                    self.arrivals.resume(now);
+                }
                 self.enter(now, Phase::Recovering { since: now, from: reason });
             }
             Phase::Recovering { since, from }
@@ -283,7 +303,7 @@ impl DropoutDetector {
             return None;
         }
         let delivery = self.thresholds.delivery();
-        let after = |ms| self.last_arrival + self.patience(Duration::from_millis(ms));
+        let after = |ms| self.last_arrival + Duration::from_millis(ms);
         match (self.unusable_since, &delivery.bad_timestamps) {
             (Some(since), Some(threshold)) => {
                 Some((after(threshold.after_ms).max(since), Reason::BadTimestamps))

@@ -8,8 +8,10 @@ use super::{BlackThreshold, BrightThreshold, FrozenThreshold, VideoThresholds};
 use crate::samples::Frame;
 use crate::time::Timestamp;
 
-/// Share of the cells that are left out of a picture's structure: a clock of six digits lies on ten of 300.
+/// Share of the cells that may be left out of a picture's structure: a clock of six digits lies on ten of 300.
 const CLOCK_SHARE: f32 = 0.05;
+/// And they must stand out by so many levels, as digits do: the few brightest parts of a dark scene are structure.
+const CLOCK_STANDS_OUT: f32 = 6.0;
 /// A cut changes a picture by more than this, mean absolute luma difference in [0, 1]: four levels.
 const CUT_LEAST: f32 = 4.0 / 255.0;
 /// And by so many times what any picture changed by lately.
@@ -22,8 +24,8 @@ const USUAL_KEPT: f32 = 0.9;
 pub struct FrameStatistics {
     /// Mean luma.
     pub luma_mean: f32,
-    /// Standard deviation of the luma of the picture's parts (cells of 1/20 x 1/15), without the twentieth
-    /// that lies farthest from the mean, such as a burnt-in clock: its structure, without its noise.
+    /// Standard deviation of the luma of the picture's parts (cells of 1/20 x 1/15), without up to a
+    /// twentieth that stands out from the mean, such as a burnt-in clock: its structure, without its noise.
     pub luma_deviation: f32,
     /// Share of points whose luma exceeds the black threshold's `luma`.
     pub lit_share: f32,
@@ -206,16 +208,20 @@ impl PictureMeter {
     }
 }
 
-/// Standard deviation of `cells` about their mean, without the [`CLOCK_SHARE`] of them farthest from `mean`.
+/// Standard deviation of `cells` about their mean, without those that stand out from `mean` like a clock, at most
+/// the [`CLOCK_SHARE`] farthest from it.
 fn trimmed_deviation(cells: &mut [f32], mean: f32) -> f32 {
-    let kept = cells.len() - (cells.len() as f32 * CLOCK_SHARE) as usize;
-    if kept == 0 {
+    let least = cells.len() - (cells.len() as f32 * CLOCK_SHARE) as usize;
+    if least == 0 {
         return 0.0;
     }
-    cells.select_nth_unstable_by(kept - 1, |a, b| (a - mean).abs().total_cmp(&(b - mean).abs()));
-    let cells = &cells[..kept];
-    let mean = cells.iter().sum::<f32>() / kept as f32;
-    (cells.iter().map(|cell| (cell - mean).powi(2)).sum::<f32>() / kept as f32).sqrt()
+    let off = |cell: &f32| (cell - mean).abs();
+    cells.select_nth_unstable_by(least - 1, |a, b| off(a).total_cmp(&off(b)));
+    let (kept, farthest) = cells.split_at(least);
+    let kept = || kept.iter().chain(farthest.iter().filter(|cell| off(cell) < CLOCK_STANDS_OUT));
+    let count = kept().count() as f32;
+    let mean = kept().sum::<f32>() / count;
+    (kept().map(|cell| (cell - mean).powi(2)).sum::<f32>() / count).sqrt()
 }
 
 /// Mean of `cells`, in levels, without the `share` of them that is largest; as a share of 255.
@@ -399,6 +405,17 @@ mod tests {
         let statistics = meter().measure(&covered);
         assert!(statistics.lit_share > 0.001, "{statistics:?}");
         assert!(statistics.is_black(&BlackThreshold::default()), "{statistics:?}");
+    }
+
+    #[test]
+    fn the_brightest_parts_of_a_dark_scene_are_its_structure() {
+        // A twentieth of it is five levels brighter, which is no clock.
+        let night = grey(320, 240, |x, y| if x < 64 && y < 60 { 15 } else { 9 + (x / 160) as u8 });
+        let statistics = meter().measure(&night);
+        assert!(statistics.luma_deviation > 1.1 / 255.0, "{statistics:?}");
+        let digits = grey(320, 240, |x, y| if x < 64 && y < 48 { 40 } else { 9 + (x / 160) as u8 });
+        let statistics = meter().measure(&digits);
+        assert!(statistics.luma_deviation < 0.6 / 255.0, "{statistics:?}");
     }
 
     #[test]
