@@ -1,6 +1,8 @@
 //! Published sets in their exact forms, with real media: made by GStreamer, listed, decoded, and read back as batches.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod media;
+
 use std::fs;
 use std::path::Path;
 
@@ -8,8 +10,7 @@ use clap::Parser;
 use cmpt_train::data::batch::{Batch, BatchRequest, Dataset, Split, Targets};
 use cmpt_train::data::media::MediaDataset;
 use cmpt_train::data::prepare::Prepare;
-use gstreamer as gst;
-use gstreamer::prelude::*;
+use media::{play, write_second};
 
 #[derive(Parser)]
 struct Command {
@@ -23,23 +24,6 @@ fn prepare(form: &str, root: &Path, out: &Path, more: &[&str]) -> Result<(), Str
     command.prepare.run().map_err(|error| format!("{error:#}"))
 }
 
-/// Plays a pipeline to its end.
-fn make(description: &str, path: &Path) {
-    gst::init().unwrap();
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let pipeline = gst::parse::launch(&format!("{description} ! filesink name=file")).unwrap();
-    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
-    pipeline.by_name("file").unwrap().set_property("location", path);
-    pipeline.set_state(gst::State::Playing).unwrap();
-    let ends = [gst::MessageType::Eos, gst::MessageType::Error];
-    let end = pipeline.bus().unwrap().timed_pop_filtered(gst::ClockTime::from_seconds(60), &ends);
-    pipeline.set_state(gst::State::Null).unwrap();
-    match end.expect("the pipeline ends").view() {
-        gst::MessageView::Eos(_) => (),
-        other => panic!("{description}: {other:?}"),
-    }
-}
-
 const FLASH: &str = "videotestsrc num-buffers=30 pattern=snow ! video/x-raw,width=64,height=48,framerate=30/1 \
                      ! videoconvert ! avenc_flv ! flvmux";
 const FILM: &str = "mp4mux name=mux videotestsrc num-buffers=60 pattern=snow \
@@ -47,16 +31,7 @@ const FILM: &str = "mp4mux name=mux videotestsrc num-buffers=60 pattern=snow \
                     ! mux. audiotestsrc num-buffers=100 ! audioconvert ! avenc_aac ! mux. mux.";
 
 fn spoken(path: &Path) {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: 16_000,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let mut writer = hound::WavWriter::create(path, spec).unwrap();
-    (0..16_000).for_each(|i| writer.write_sample((i * i % 6007) as i16).unwrap());
-    writer.finalize().unwrap();
+    write_second(path, |at| (at * at % 6007) as i16);
 }
 
 fn first_batch(dataset: &MediaDataset, split: Split) -> Batch {
@@ -72,7 +47,7 @@ fn samples(dataset: &MediaDataset) -> [usize; 3] {
 fn crema_d(root: &Path) {
     let (audio, video) = (root.join("one.wav"), root.join("one.flv"));
     spoken(&audio);
-    make(FLASH, &video);
+    play(FLASH, &video);
     for folder in ["AudioWAV", "VideoFlash"] {
         fs::create_dir(root.join(folder)).unwrap();
     }
@@ -126,7 +101,7 @@ fn ave_takes_sound_and_pictures_of_one_file() {
     let (root, out) = (folder.path().join("raw"), folder.path().join("out"));
     let lines =
         ["Church bell&RUhOCu3LNXM&good&0&10\n", "Bark&b2345678901&good&0&5\n", "Bark&gone5678901&good&0&5\n"];
-    make(FILM, &root.join("AVE/RUhOCu3LNXM.mp4"));
+    play(FILM, &root.join("AVE/RUhOCu3LNXM.mp4"));
     fs::copy(root.join("AVE/RUhOCu3LNXM.mp4"), root.join("AVE/b2345678901.mp4")).unwrap();
     fs::write(root.join("Annotations.txt"), lines.concat()).unwrap();
     for (list, line) in ["trainSet.txt", "valSet.txt", "testSet.txt"].into_iter().zip(lines) {
@@ -155,7 +130,7 @@ fn mm_imdb_gives_tokens_pictures_and_many_genres() {
     let folder = tempfile::tempdir().unwrap();
     let (root, out) = (folder.path().join("raw"), folder.path().join("out"));
     let picture = "videotestsrc num-buffers=1 ! video/x-raw,width=60,height=90 ! jpegenc";
-    make(picture, &root.join("dataset/0001.jpeg"));
+    play(picture, &root.join("dataset/0001.jpeg"));
     fs::copy(root.join("dataset/0001.jpeg"), root.join("dataset/0002.jpeg")).unwrap();
     for film in ["0001", "0002"] {
         let json = r#"{"genres": ["Drama", "War"], "plot": ["A plot"]}"#;
@@ -183,7 +158,7 @@ fn a_picture_may_be_jpeg() {
     let folder = tempfile::tempdir().unwrap();
     let (root, out) = (folder.path().join("raw"), folder.path().join("out"));
     let picture = "videotestsrc num-buffers=1 pattern=red ! video/x-raw,width=300,height=200 ! jpegenc";
-    make(picture, &root.join("red.jpg"));
+    play(picture, &root.join("red.jpg"));
     let whole = fs::read(root.join("red.jpg")).unwrap();
     fs::write(root.join("half.jpg"), &whole[..whole.len() / 2]).unwrap();
     let manifest = root.join("set.csv");
