@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cmpt_bundle::manifest::{FrontEnd, Task};
+use cmpt_bundle::manifest::Task;
 use fastrand::Rng;
 
 use super::batch::{Batch, BatchRequest, Batches, Dataset, ModalityInfo, Split, Targets};
 use super::error::DataError;
+use super::front_end;
 use super::picture::{Grey, PictureLoader};
 use super::prefetch;
 use super::seed;
@@ -308,16 +309,11 @@ enum Loader {
 
 impl Loader {
     fn new(modality: &ModalityInfo) -> Result<Self, DataError> {
-        let wrong = |error: String| DataError::unusable(format!("modality {}: {error}", modality.name));
-        match &modality.front_end {
-            FrontEnd::LogMel(spec) => {
-                SoundLoader::new(spec).map(Self::Sound).map_err(|error| wrong(error.to_string()))
-            }
-            FrontEnd::Picture(spec) => {
-                PictureLoader::new(spec).map(Self::Picture).map_err(|error| wrong(error.to_string()))
-            }
-            FrontEnd::WordPiece(_) => Err(wrong("text, expected sound or pictures".into())),
-        }
+        front_end::loader(
+            modality,
+            |spec| SoundLoader::new(spec).map(Self::Sound),
+            |spec| PictureLoader::new(spec).map(Self::Picture),
+        )
     }
 
     fn shape(&self) -> Vec<usize> {

@@ -1,10 +1,13 @@
 //! The front ends of avdigits. Encoders pretrained elsewhere on the same front ends fit its streams.
 
+use std::fmt::Display;
+
 use cmpt_bundle::manifest::FrontEnd;
 use cmpt_core::features::{MelSpec, PictureSpec};
 use cmpt_core::modality::Kind;
 
 use super::batch::ModalityInfo;
+use super::error::DataError;
 
 /// Sound: one second at 16 kHz, 64 mel bins up to 4 kHz, since all recorded digits are 8 kHz material.
 pub fn audio() -> ModalityInfo {
@@ -71,3 +74,19 @@ pub fn camera(name: &str) -> ModalityInfo {
 
 /// Length of a window of avdigits in milliseconds.
 pub const WINDOW_MS: u64 = 1000;
+
+/// What loads a modality of packed sound or pictures, made by `sound` or by `picture`.
+///
+/// Errors: text; what the maker says, with the modality's name.
+pub(super) fn loader<L, S: Display, P: Display>(
+    modality: &ModalityInfo,
+    sound: impl FnOnce(&MelSpec) -> Result<L, S>,
+    picture: impl FnOnce(&PictureSpec) -> Result<L, P>,
+) -> Result<L, DataError> {
+    let made = match &modality.front_end {
+        FrontEnd::LogMel(spec) => sound(spec).map_err(|error| error.to_string()),
+        FrontEnd::Picture(spec) => picture(spec).map_err(|error| error.to_string()),
+        FrontEnd::WordPiece(_) => Err("text, expected sound or pictures".into()),
+    };
+    made.map_err(|error| DataError::unusable(format!("modality {}: {error}", modality.name)))
+}

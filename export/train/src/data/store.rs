@@ -8,6 +8,7 @@ use std::path::Path;
 
 use cmpt_core::modality::Kind;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::batch::{ModalityInfo, Split};
@@ -157,14 +158,7 @@ impl Store {
 
     /// Reads the folder that [`Store::write`] wrote.
     pub fn read(folder: &Path) -> Result<Self, DataError> {
-        let path = folder.join(HEADER);
-        let bytes = fs::read(&path).map_err(|source| DataError::Read { path: path.clone(), source })?;
-        let header: Header =
-            serde_json::from_slice(&bytes).map_err(|error| DataError::malformed(&path, error.to_string()))?;
-        if header.format_version != FORMAT_VERSION {
-            let reason = format!("format_version is {}, expected {FORMAT_VERSION}", header.format_version);
-            return Err(DataError::malformed(path, reason));
-        }
+        let header = read_header(folder, FORMAT_VERSION, |header: &Header| header.format_version)?;
         let entries = read_entries(&folder.join(SAMPLES))?;
         let arrays = read_arrays(&folder.join(ARRAYS), &header.modalities)?;
         let store = Self { header, entries, arrays };
@@ -195,6 +189,23 @@ fn raw_bytes(array: &Array) -> (Dtype, Vec<usize>, Vec<u8>) {
             (Dtype::I16, vec![values.len()], values.iter().flat_map(|value| value.to_le_bytes()).collect())
         }
     }
+}
+
+/// Reads `dataset.json` of `folder`, which must be of the version `expected`.
+pub(super) fn read_header<H: DeserializeOwned>(
+    folder: &Path,
+    expected: u32,
+    version: impl FnOnce(&H) -> u32,
+) -> Result<H, DataError> {
+    let path = folder.join(HEADER);
+    let bytes = fs::read(&path).map_err(|source| DataError::Read { path: path.clone(), source })?;
+    let header: H =
+        serde_json::from_slice(&bytes).map_err(|error| DataError::malformed(&path, error.to_string()))?;
+    let found = version(&header);
+    if found != expected {
+        return Err(DataError::malformed(path, format!("format_version is {found}, expected {expected}")));
+    }
+    Ok(header)
 }
 
 fn read_entries(path: &Path) -> Result<Vec<Entry>, DataError> {

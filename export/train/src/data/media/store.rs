@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::cache::Cache;
 use crate::data::batch::{ModalityInfo, Split};
 use crate::data::error::DataError;
+use crate::data::store::read_header;
 
 /// The version of this form.
 pub const FORMAT_VERSION: u32 = 2;
@@ -121,14 +122,7 @@ impl MediaStore {
 
     /// Reads the folder that [`MediaStore::write`] wrote.
     pub fn read(folder: &Path) -> Result<Self, DataError> {
-        let path = folder.join(HEADER);
-        let bytes = fs::read(&path).map_err(|source| DataError::Read { path: path.clone(), source })?;
-        let header: Header =
-            serde_json::from_slice(&bytes).map_err(|error| DataError::malformed(&path, error.to_string()))?;
-        if header.format_version != FORMAT_VERSION {
-            let reason = format!("format_version is {}, expected {FORMAT_VERSION}", header.format_version);
-            return Err(DataError::malformed(path, reason));
-        }
+        let header = read_header(folder, FORMAT_VERSION, |header: &Header| header.format_version)?;
         let path = folder.join(SAMPLES);
         let error = |source| DataError::Read { path: path.clone(), source };
         let lines = BufReader::new(File::open(&path).map_err(error)?).lines().zip(1..);
