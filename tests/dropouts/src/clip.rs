@@ -181,6 +181,9 @@ impl Material {
             (Self::Sound(SoundKind::Gated), Effect::Muted { .. }) => {
                 Some("a noise gate sends digital silence in every pause")
             }
+            (Self::Sound(SoundKind::Gated), Effect::Overdriven { .. }) => {
+                Some("digital silence, amplified, is digital silence")
+            }
             _ => None,
         }
     }
@@ -242,11 +245,6 @@ impl Clip {
         let mut rng = self.rng();
         let sound = Sound::new(kind, real, rng.fork());
         Microphone::new(sound, self.content_faults(), rng)
-    }
-
-    /// What is done to its delivery.
-    pub fn delivery_faults(&self) -> Vec<Fault> {
-        self.faults.iter().filter(|fault| fault.effect.is_of_delivery()).copied().collect()
     }
 
     fn content_faults(&self) -> Vec<Fault> {

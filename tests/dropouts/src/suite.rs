@@ -98,7 +98,7 @@ pub fn late_ms(clip: &Clip) -> u64 {
 pub fn arrivals(clip: &Clip) -> Vec<(u64, Arrival)> {
     let pace = pace(clip.material.sensor());
     let mut rng = Rng::with_seed(clip.seed ^ 0xA221_0A15);
-    deliver(pace, count(clip), clip.network, &clip.delivery_faults(), &mut rng)
+    deliver(pace, count(clip), clip.network, &clip.faults, &mut rng)
 }
 
 /// How many samples a clip has.

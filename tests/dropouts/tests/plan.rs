@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use cmpt_core::dropout::Reason;
-use dropouts::clip::{Clip, Coding, LENGTH_MS, Material};
-use dropouts::delivery::{Arrival, deliver};
+use dropouts::clip::{Clip, Coding, LENGTH_MS, Material, Network};
+use dropouts::delivery::{Arrival, JITTER_MS, deliver};
 use dropouts::fault::{Effect, Fault};
 use dropouts::lines::truth_of;
 use dropouts::picture::PERIOD_MS;
 use dropouts::sound::{BLOCK_MS, SoundKind};
+use dropouts::suite::arrivals;
 use fastrand::Rng;
 
 const NO_REALS: [&[PathBuf]; 2] = [&[], &[]];
@@ -151,4 +152,35 @@ fn what_is_stalled_does_not_arrive_and_what_is_late_keeps_its_order() {
         let said = arrivals.iter().filter(|(_, arrival)| matches!(arrival, Arrival::Source(_))).count();
         assert_eq!(said, 1);
     }
+}
+
+#[test]
+fn the_network_does_not_pause_while_content_fails() {
+    let mut faults = 0;
+    for clip in plans().filter(|clip| clip.network == Network::Wireless) {
+        let arrivals = arrivals(&clip);
+        for fault in clip.faults.iter().filter(|fault| !fault.effect.is_of_delivery()) {
+            let times = arrivals.iter().map(|(now, _)| *now);
+            let times: Vec<u64> =
+                times.filter(|now| (fault.from_ms + 300..fault.to_ms).contains(now)).collect();
+            assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= PERIOD_MS + JITTER_MS), "{fault:?}");
+            faults += 1;
+        }
+    }
+    assert!(faults > 50, "{faults}");
+}
+
+#[test]
+fn nobody_can_decide_whether_digital_silence_is_overdriven() {
+    let gated = plans().filter(|clip| clip.material == Material::Sound(SoundKind::Gated));
+    let overdriven = |fault: &&Fault| matches!(fault.effect, Effect::Overdriven { .. });
+    let undecidable = |clip: Clip| {
+        clip.faults
+            .iter()
+            .filter(overdriven)
+            .map(|fault| clip.undecidable(fault).is_some())
+            .collect::<Vec<_>>()
+    };
+    let undecidable: Vec<bool> = gated.flat_map(undecidable).collect();
+    assert!(!undecidable.is_empty() && undecidable.into_iter().all(|it| it));
 }
