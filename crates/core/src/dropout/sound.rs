@@ -8,11 +8,18 @@ use super::{AudioThresholds, ClippedThreshold, SilentThreshold, StuckThreshold};
 const NOTHING_DBFS: f32 = -144.0;
 /// Mains frequencies, Hz.
 const MAINS_HZ: [f64; 2] = [50.0, 60.0];
+/// No sine within the limits has more power than this below them, dB; what a coder rounds off of a clipped wave
+/// has.
+const BELOW_LIMIT_DB: f32 = 2.0;
 /// Hum is the same after one period and after three: a bass at 49 Hz differs from 50 Hz only after three, one
 /// at 116.7 Hz only after one, and a mains frequency is held to a few parts in a thousand.
 const HUM_PERIODS: [f64; 2] = [1.0, 3.0];
 /// What a lossy coder leaves beside a constant lies at least so far below it, dB.
 const BESIDE_CONSTANT_DB: f32 = 60.0;
+/// And if the constant is new, at least so far: at 32 kbit/s, frames of AAC differ in their constants.
+const BESIDE_NEW_CONSTANT_DB: f32 = 12.0;
+/// How fast the usual constant follows that of a block, a second.
+const OFFSET_PER_SECOND: f32 = 0.1;
 /// Hum has its power below this frequency, Hz; a test tone that happens to fit a mains period has not.
 const HUM_BELOW_HZ: f64 = 400.0;
 /// Time that a microphone must have been heard before its noise floor is believed.
@@ -30,6 +37,8 @@ pub struct BlockStatistics {
     pub ac_dbfs: f32,
     /// The constant part, in [-1, 1].
     pub constant: f32,
+    /// The constant part that this microphone usually has; `None` before the first block.
+    pub offset: Option<f32>,
     /// Largest absolute sample.
     pub peak: f32,
     /// Share of samples at or above the clipped threshold's `level`, over a mains period at least.
@@ -52,6 +61,7 @@ pub struct SoundMeter {
     /// The latest samples, at least some mains periods and the present block.
     recent: Vec<f32>,
     floor_dbfs: Option<f32>,
+    offset: Option<f32>,
     heard: Duration,
 }
 
@@ -65,13 +75,17 @@ impl BlockStatistics {
 
     /// Whether the sound is clipped.
     pub fn is_clipped(&self, threshold: &ClippedThreshold) -> bool {
-        self.clipped_share >= threshold.share
+        let limit_dbfs = 20.0 * threshold.level.log10();
+        self.clipped_share >= threshold.share || self.ac_dbfs >= limit_dbfs - BELOW_LIMIT_DB
     }
 
     /// Whether the sound is a constant or nothing but hum.
     pub fn is_stuck(&self, threshold: &StuckThreshold) -> bool {
         let level_dbfs = 20.0 * self.constant.abs().log10();
-        let nothing_dbfs = threshold.dead_dbfs.max(level_dbfs - BESIDE_CONSTANT_DB);
+        let new =
+            self.offset.is_some_and(|offset| (self.constant - offset).abs() >= self.constant.abs() / 2.0);
+        let beside_db = if new { BESIDE_NEW_CONSTANT_DB } else { BESIDE_CONSTANT_DB };
+        let nothing_dbfs = threshold.dead_dbfs.max(level_dbfs - beside_db);
         let constant = self.constant.abs() >= threshold.constant && self.ac_dbfs < nothing_dbfs;
         let louder = self.floor_dbfs.is_some_and(|floor| self.ac_dbfs >= floor + threshold.rise_db);
         constant || louder && self.hum_residue.is_some_and(|residue| residue <= threshold.residue)
@@ -82,7 +96,14 @@ impl SoundMeter {
     /// For sound of `rate_hz` samples a second.
     pub fn new(thresholds: &AudioThresholds, rate_hz: u32) -> Self {
         let (thresholds, rate_hz) = (thresholds.clone(), f64::from(rate_hz.max(1)));
-        Self { thresholds, rate_hz, recent: Vec::new(), floor_dbfs: None, heard: Duration::ZERO }
+        Self {
+            thresholds,
+            rate_hz,
+            recent: Vec::new(),
+            floor_dbfs: None,
+            offset: None,
+            heard: Duration::ZERO,
+        }
     }
 
     /// Statistics of `samples`, which follow those of the previous call. A sample that is not finite
@@ -105,6 +126,7 @@ impl SoundMeter {
             rms_dbfs: decibels(power),
             ac_dbfs: decibels(ac_power),
             constant: constant as f32,
+            offset: self.offset,
             peak,
             clipped_share,
             hum_residue,
@@ -125,6 +147,9 @@ impl SoundMeter {
             return;
         }
         self.heard = self.heard.saturating_add(length);
+        let share = (OFFSET_PER_SECOND * length.as_secs_f32()).min(1.0);
+        let offset = self.offset.unwrap_or(block.constant);
+        self.offset = Some(offset + share * (block.constant - offset));
         let level = block.ac_dbfs.max(NOTHING_DBFS);
         let step = FLOOR_DB_PER_SECOND * length.as_secs_f32();
         self.floor_dbfs = Some(match self.floor_dbfs {
@@ -290,11 +315,33 @@ mod tests {
     }
 
     #[test]
+    fn a_clipped_wave_whose_corners_a_coder_rounded_off_is_clipped_and_a_full_scale_sine_is_not() {
+        let clipped = ClippedThreshold::default();
+        let wave = |t: f64| (TAU * 200.0 * t).sin();
+        assert!(!play(&mut meter(), 0.0, 1.0, |t| 0.98 * wave(t)).is_clipped(&clipped));
+        // The first partials of a square wave lose their tips to the filter bank: the peak is below the level.
+        let rounded = |t: f64| 0.98 * (8.0 * wave(t)).tanh();
+        let statistics = play(&mut meter(), 0.0, 1.0, rounded);
+        assert!(statistics.clipped_share == 0.0 && statistics.is_clipped(&clipped), "{statistics:?}");
+    }
+
+    #[test]
     fn a_constant_is_stuck_unless_there_is_sound_on_it() {
         let stuck = StuckThreshold::default();
         assert!(play(&mut meter(), 0.0, 1.0, |_| 0.25).is_stuck(&stuck));
         assert!(!play(&mut meter(), 0.0, 1.0, |t| 0.25 + noise(t, -70.0)).is_stuck(&stuck));
         assert!(!play(&mut meter(), 0.0, 1.0, |_| 0.0).is_stuck(&stuck), "that is silence");
+        let wobbling = |t: f64| 0.1 + 0.02 * (TAU * 15.6 * t).sin() + noise(t, -50.0);
+        assert!(!play(&mut meter(), 0.0, 1.0, wobbling).is_stuck(&stuck), "its offset, for all one knows");
+        let mut coded = meter();
+        play(&mut coded, 0.0, 3.0, |t| noise(t, -55.0));
+        for blocks in 0..100 {
+            let now = 3.02 + 0.02 * f64::from(blocks);
+            assert!(
+                play(&mut coded, now, now + 0.02, wobbling).is_stuck(&stuck),
+                "{now}: frames of AAC differ"
+            );
+        }
         let coded = |t| 0.43 + noise(t, -77.0);
         assert!(play(&mut meter(), 0.0, 1.0, coded).is_stuck(&stuck), "what a coder leaves is no sound");
     }
