@@ -5,8 +5,8 @@ mod common;
 use std::time::Duration;
 
 use cmpt_core::dropout::{
-    DropoutDetector, FrameStatistics, Reason, SensorState, SensorThresholds, SourceEvent, StateChange,
-    VideoThresholds,
+    Change, DropoutDetector, FrameStatistics, Reason, SensorState, SensorThresholds, SourceEvent,
+    StateChange, VideoThresholds,
 };
 use cmpt_core::time::Timestamp;
 use common::{BLACK, PICTURE, STANDING, at};
@@ -14,7 +14,8 @@ use proptest::prelude::*;
 
 const BRIGHT: FrameStatistics = FrameStatistics { luma_mean: 1.0, saturated_share: 1.0, ..STANDING };
 /// A frozen picture of a camera whose noise was known.
-const COLLAPSED: FrameStatistics = FrameStatistics { collapse: Some(0.1), settled: true, ..STANDING };
+const COLLAPSED: FrameStatistics =
+    FrameStatistics { collapse: Some(0.1), settled: true, change: Some(Change::Moved), ..PICTURE };
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -86,6 +87,17 @@ fn play(script: &[(Step, i64, i64)]) -> (DropoutDetector, i64, Vec<StateChange>)
     (detector, now, changes)
 }
 
+/// Whether the sensor is lost by `flaw` from its time to trip on, a frame every so many ms.
+fn is_lost_by(script: &[(Step, i64, i64)], flaw: (FrameStatistics, Reason), every: i64) -> bool {
+    let (mut detector, from, _) = play(script);
+    // As many frames a second as it takes not to be a trickle of what came before.
+    (from..from + 6000).step_by(every.min(40) as usize).all(|now| {
+        keep_time(&mut detector, now);
+        detector.handle_frame(at(now), &flaw.0);
+        now <= from + 2100 || detector.state() == SensorState::Lost(flaw.1)
+    })
+}
+
 proptest! {
     #[test]
     fn times_never_go_back_and_states_follow_each_other(script in script()) {
@@ -110,20 +122,24 @@ proptest! {
     #[test]
     fn a_sensor_is_not_healthy_while_a_flaw_persists(
         script in script(),
-        flaw in prop_oneof![
-            Just((BLACK, Reason::Black)), Just((BRIGHT, Reason::Bright)), Just((COLLAPSED, Reason::Frozen)),
-        ],
+        flaw in prop_oneof![Just((BLACK, Reason::Black)), Just((BRIGHT, Reason::Bright))],
         every in 20i64..200,
     ) {
-        let (mut detector, from, _) = play(&script);
-        // As many frames a second as it takes not to be a trickle of what came before.
-        for now in (from..from + 6000).step_by(every.min(40) as usize) {
-            keep_time(&mut detector, now);
-            detector.handle_frame(at(now), &flaw.0);
-            if now > from + 2100 {
-                prop_assert_eq!(detector.state(), SensorState::Lost(flaw.1));
+        prop_assert!(is_lost_by(&script, flaw, every));
+    }
+
+    /// How long a source without noise may stand is its habit; one with noise has none.
+    #[test]
+    fn a_noisy_camera_is_not_healthy_while_it_is_frozen(script in script(), every in 20i64..200) {
+        let noisy = |step| match step {
+            Step::Frame(frame) => {
+                let collapse = Some(frame.difference.unwrap_or(0.0));
+                Step::Frame(FrameStatistics { collapse, settled: true, ..frame })
             }
-        }
+            other => other,
+        };
+        let script: Vec<_> = script.into_iter().map(|(step, every, length)| (noisy(step), every, length)).collect();
+        prop_assert!(is_lost_by(&script, (COLLAPSED, Reason::Frozen), every));
     }
 
     /// Whatever came before, a good signal is called healthy within the time to recover, the time in

@@ -164,7 +164,7 @@ fn a_picture_that_repeats_is_allowed_to_for_twice_as_long() {
         ends_false_alarms_of_pictures((Reason::Frozen, "frozen"), &ten_a_second(40), |at, x, _| {
             // Moves, stands for five seconds, moves.
             let moved = if at < 15_000 { at } else { (at - 5000).max(15_000) };
-            (i64::from(x) + moved / 10 % 97) as u8
+            (60 + (i64::from(x) * 2 + moved / 20) % 100) as u8
         });
     assert_eq!(proposed.frozen.unwrap().after_ms, 10_000);
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::arrivals::Arrivals;
-use super::flaw::Flaw;
+use super::flaw::{Check, Flaw};
 use super::stands::Stands;
 use super::{BlockStatistics, FrameStatistics, Reason, SensorThresholds};
 use crate::time::Timestamp;
@@ -69,8 +69,6 @@ pub struct DropoutDetector {
     flaws: Vec<Flaw>,
     arrivals: Arrivals,
     stands: Stands,
-    /// How long the picture stood before it changed last.
-    stood: Duration,
     /// How often it was lost by a freeze again while it recovered from one.
     relapses: u32,
     changed_at: Timestamp,
@@ -89,17 +87,16 @@ impl DropoutDetector {
     pub fn new(thresholds: SensorThresholds, now: Timestamp) -> Self {
         Self {
             flaws: Flaw::of(&thresholds),
-            thresholds,
             phase: Phase::Healthy,
             now,
             last_arrival: now,
             unusable_since: None,
             arrivals: Arrivals::default(),
-            stands: Stands::default(),
-            stood: Duration::ZERO,
+            stands: Stands::new(frozen_after(&thresholds)),
             relapses: 0,
             changed_at: now,
             changes: VecDeque::new(),
+            thresholds,
         }
     }
 
@@ -117,21 +114,16 @@ impl DropoutDetector {
         let SensorThresholds::Video(video) = &self.thresholds else { return };
         let black = video.black.as_ref().is_some_and(|black| statistics.is_black(black));
         let bright = video.bright.as_ref().is_some_and(|bright| statistics.is_bright(bright));
-        let stands = video.frozen.as_ref().map(|frozen| {
-            let after = Duration::from_millis(frozen.after_ms);
-            (statistics.stands(frozen), after, statistics.collapse.is_none())
-        });
+        let quiet = video.frozen.as_ref().is_some_and(|frozen| statistics.is_quiet(frozen));
         self.handle_arrival(now);
-        if statistics.replaced {
-            self.stands = Stands::default();
-        }
-        if let Some((stands, after, noiseless)) = stands {
-            self.allow_stands(stands, after, noiseless);
-        }
-        self.judge(|reason| match reason {
-            Reason::Black => black,
-            Reason::Bright => bright,
-            _ => stands.is_some_and(|(stands, ..)| stands),
+        let stands = self.follow_stand(statistics);
+        // Slides that come after a noisy camera are quiet, and no freeze.
+        let shown = stands && self.stands.is_begun_by_cut();
+        self.judge(|check| match check {
+            Check::Black => black,
+            Check::Bright => bright,
+            Check::Stands => stands,
+            _ => quiet && !shown,
         });
     }
 
@@ -142,9 +134,9 @@ impl DropoutDetector {
         let clipped = audio.clipped.as_ref().is_some_and(|clipped| statistics.is_clipped(clipped));
         let stuck = audio.stuck.as_ref().is_some_and(|stuck| statistics.is_stuck(stuck));
         self.handle_arrival(now);
-        self.judge(|reason| match reason {
-            Reason::Silent => silent,
-            Reason::Clipped => clipped,
+        self.judge(|check| match check {
+            Check::Silent => silent,
+            Check::Clipped => clipped,
             _ => stuck,
         });
     }
@@ -217,51 +209,39 @@ impl DropoutDetector {
         }
     }
 
-    /// Sets how long the present picture may stand, and learns how long the previous one did.
-    fn allow_stands(&mut self, stands: bool, after: Duration, noiseless: bool) {
-        let plain = self.flaws.iter().all(|flaw| flaw.reason == Reason::Frozen || !flaw.shows);
-        let Some(frozen) = self.flaws.iter_mut().find(|flaw| flaw.reason == Reason::Frozen) else { return };
-        self.stands.see(self.now);
-        if !stands && frozen.since.is_some() {
-            let lasted = frozen.lasted(self.now);
-            if plain && matches!(self.phase, Phase::Healthy) {
-                self.stands.learn(lasted, after);
-            }
-            if lasted >= after {
-                self.stood = lasted;
-            }
-        }
-        let since = if stands { frozen.since.unwrap_or(self.now) } else { self.now };
-        frozen.after = if noiseless { self.stands.allowed(after, since) } else { after };
+    /// Whether the picture stands; sets how long it may.
+    fn follow_stand(&mut self, picture: &FrameStatistics) -> bool {
+        let plain = self.flaws.iter().all(|flaw| flaw.check.reason() == Reason::Frozen || !flaw.shows);
+        let good = plain && matches!(self.phase, Phase::Healthy);
+        let lasted = self.flaws.iter().find(|flaw| flaw.check == Check::Stands);
+        let Some(lasted) = lasted.map(|flaw| flaw.lasted(self.now)) else { return false };
+        let stands = self.stands.follow(self.now, picture, lasted, good);
+        let allowed = self.stands.allowed(picture);
+        let frozen = self.flaws.iter_mut().filter(|flaw| flaw.check.reason() == Reason::Frozen);
+        frozen.for_each(|flaw| flaw.after = allowed);
+        stands
     }
 
     /// What the flaws of a sample mean for the state; the first that has lasted too long is the reason.
-    fn judge(&mut self, shows: impl Fn(Reason) -> bool) {
+    fn judge(&mut self, shows: impl Fn(Check) -> bool) {
         let now = self.now;
-        self.flaws.iter_mut().for_each(|flaw| flaw.observe(now, shows(flaw.reason)));
-        let patience = |flaw: &Flaw| match flaw.reason {
-            // Between two pictures of a source that stands by habit no other is due.
-            Reason::Frozen => self.patience(flaw.after).max(self.stands.usual()).min(flaw.after),
-            _ => self.patience(flaw.after),
-        };
-        let lasting = |flaw: &&Flaw| flaw.shows && flaw.lasted(now) >= patience(flaw);
+        self.flaws.iter_mut().for_each(|flaw| flaw.observe(now, shows(flaw.check)));
+        let lasting = |flaw: &&Flaw| flaw.shows && flaw.lasted(now) >= self.patience(flaw);
         let trickles = self.trickle_deadline().is_some_and(|deadline| deadline < now);
-        let tripped = self.flaws.iter().find(lasting).map(|flaw| (flaw.reason, flaw.after));
-        if let (Some((Reason::Frozen, after)), Phase::Recovering { from: Reason::Frozen, .. }) =
-            (tripped, self.phase)
+        let tripped = self.flaws.iter().find(lasting).map(|flaw| flaw.check.reason());
+        if let (Some(Reason::Frozen), Phase::Recovering { from: Reason::Frozen, .. }) = (tripped, self.phase)
         {
             // It stands again as soon as it has changed, and once more: that is a habit.
             self.relapses += 1;
             if self.relapses > 1 {
-                self.stands.learn(self.stood, after);
+                self.stands.learn_relapse();
             }
         }
-        let tripped = tripped.map(|(reason, _)| reason);
         if let Some(reason) = tripped.or(trickles.then_some(Reason::Trickle)) {
             return self.lose(now, reason);
         }
         let good_after = |lost_by| {
-            let matters = |flaw: &&Flaw| flaw.reason != Reason::Frozen || lost_by == Reason::Frozen;
+            let matters = |flaw: &&Flaw| flaw.check.reason() != Reason::Frozen || lost_by == Reason::Frozen;
             !self.flaws.iter().filter(matters).any(Flaw::persists)
         };
         match self.phase {
@@ -318,11 +298,15 @@ impl DropoutDetector {
         self.arrivals.deadline(self.thresholds.delivery().trickle.as_ref()?)
     }
 
-    /// How long a flaw may last: half its time while recovering.
-    fn patience(&self, after: Duration) -> Duration {
+    /// How long a flaw may last: half its time while the sensor recovers from it. Between two pictures of a
+    /// source that stands by habit no other is due.
+    fn patience(&self, flaw: &Flaw) -> Duration {
         match self.phase {
-            Phase::Recovering { .. } => after / 2,
-            Phase::Healthy | Phase::Lost(_) => after,
+            Phase::Recovering { from: Reason::Frozen, .. } if flaw.check.reason() == Reason::Frozen => {
+                (flaw.after / 2).max(self.stands.usual()).min(flaw.after)
+            }
+            Phase::Recovering { from, .. } if from == flaw.check.reason() => flaw.after / 2,
+            _ => flaw.after,
         }
     }
 
@@ -346,4 +330,10 @@ impl DropoutDetector {
     fn recover_after(&self) -> Duration {
         Duration::from_millis(self.thresholds.delivery().recover_after_ms)
     }
+}
+
+/// How long a picture may stand, by default; nothing for a sensor that has none.
+fn frozen_after(thresholds: &SensorThresholds) -> Duration {
+    let SensorThresholds::Video(video) = thresholds else { return Duration::ZERO };
+    Duration::from_millis(video.frozen.as_ref().map_or(0, |frozen| frozen.after_ms))
 }

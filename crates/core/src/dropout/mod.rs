@@ -6,13 +6,16 @@
 //!
 //! **What cannot be decided** from the signal, and which way the defaults err. `tests/dropouts` has each of them,
 //! and its figures are in `docs/results/dropouts.md`.
-//! - A picture that was never noisy and stands: a slide show, a camera that removes its noise and looks at
-//!   nothing, or a frozen one. It is called frozen after the time to trip if it had been changing all the time,
-//!   after four times its longest stand if it has stood before, after a minute while nobody knows how it moves.
-//! - A still scene behind a coder that took its noise away, and the same picture held before that coder: both
-//!   change with key frames only. Once the coder's rhythm is known the picture counts as one that has stood.
-//! - A noisy camera and then, with a cut, a picture that stands exactly: slides, or a source that came back
-//!   frozen. Taken for slides.
+//! - A picture that came with a cut and stands: a slide, a title, or a source that came back frozen. It is called
+//!   frozen after twice its longest stand if most pictures that came with a cut soon moved on, after a minute or
+//!   four times its longest stand if not.
+//! - A scene without noise in which somebody moved, and which stands: nobody is there, or the camera is
+//!   frozen. It is called frozen after a minute, or four times its longest stand.
+//! - A camera that swings and rests, behind a coder that took its noise away: called frozen in its first rest,
+//!   and then not before twice as long. The coder is known by its key frames; without one, each rest is called frozen.
+//! - A still scene behind such a coder, and the same picture held before it: both change with key frames only, and
+//!   are called frozen only if the picture moved as a whole before, and until the fourth key frame.
+//! - A noisy camera that was held in its first eight seconds: the noise of before is not known.
 //! - A freeze under noise that is added behind the camera at full strength: the same picture as a live
 //!   scene in which nothing moves. Not called frozen. With half the noise or less it is.
 //! - A camera in motion that stops: if three fifths of its picture moved in every stretch of two seconds
@@ -23,6 +26,7 @@
 //! - A pause in sound that was made digital by a noise gate, and a muted microphone: called silent.
 
 mod arrivals;
+mod change;
 mod detector;
 mod flaw;
 mod grid;
@@ -34,6 +38,7 @@ mod stands;
 mod statistics;
 mod thresholds;
 
+pub use change::Change;
 pub use detector::{DropoutDetector, SensorState, SourceEvent, StateChange};
 pub use picture::{FrameStatistics, PictureMeter};
 pub use reason::Reason;

@@ -8,11 +8,13 @@ use crate::time::Timestamp;
 /// Stretches seen before the noise is known: eight seconds with the default time to trip, so that
 /// a still moment at the start is not taken for the whole of the source.
 const LEARNT_AFTER: u32 = 4;
+/// Stretches after light was switched until the floor holds again: the first may have begun before.
+const SETTLED_AFTER: u32 = 2;
 /// What the floor may rise by per stretch, so that a source that gets noisier is followed in minutes
 /// while one still moment, ten minutes ago, keeps a scene that is always in motion from being believed.
 const RISE: f32 = 1.01;
 /// And by this, in levels, so that a floor of nothing is left again: a camera comes after slides.
-const RISE_LEVELS: f32 = 0.01;
+const RISE_LEVELS: f32 = 0.002;
 /// A cell that changes by less, in levels, is without noise: two levels in four of 64 points.
 const LEAST: f32 = 0.12;
 /// The source has noise when at least this share of the cells has.
@@ -49,7 +51,7 @@ impl NoiseFloor {
 
     /// Whether the floor still holds: light that is switched changes the noise with the picture.
     pub(super) fn is_settled(&self) -> bool {
-        self.settled >= LEARNT_AFTER
+        self.settled >= SETTLED_AFTER
     }
 
     /// How large `changes` are in relation to the floor: about 1 for a live, still scene. `None` while

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::change::{Change, Motion};
 use super::grid::Grid;
 use super::noise::NoiseFloor;
 use super::{BlackThreshold, BrightThreshold, FrozenThreshold, VideoThresholds};
@@ -12,13 +13,6 @@ use crate::time::Timestamp;
 const CLOCK_SHARE: f32 = 0.05;
 /// And they must stand out by so many levels, as digits do: the few brightest parts of a dark scene are structure.
 const CLOCK_STANDS_OUT: f32 = 6.0;
-/// A cut changes a picture by more than this, mean absolute luma difference in [0, 1]: four levels.
-const CUT_LEAST: f32 = 4.0 / 255.0;
-/// And by so many times what any picture changed by lately.
-const CUT_TIMES: f32 = 3.0;
-/// What is left of the latter with every picture: half of it after seven.
-const USUAL_KEPT: f32 = 0.9;
-
 /// Statistics of one picture, luma in [0, 1], without the regions that are ignored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FrameStatistics {
@@ -36,17 +30,18 @@ pub struct FrameStatistics {
     pub activity: Option<f32>,
     /// The same to the reference picture, the first of a possibly frozen run.
     pub difference: Option<f32>,
-    /// The difference to the reference in relation to the least that this source changed by before:
-    /// about 1 for a live, still scene, more with motion, 0 for an exact repeat. `None` while that is
+    /// What it did since the picture before; `None` for the first of a size.
+    pub change: Option<Change>,
+    /// Whether pictures that move do so as a whole, and not in a part of a scene that stands.
+    pub whole: bool,
+    /// The difference to the first of a run of quiet pictures in relation to the least that this source changed
+    /// by before: about 1 for a live, still scene, more with motion, 0 for an exact repeat. `None` while that is
     /// not known, and of a source without noise.
     pub collapse: Option<f32>,
     /// Whether the noise is that of before: not for a while after light was switched.
     pub settled: bool,
     /// Mean of the least that the picture's parts changed by before; `None` while not known.
     pub noise: Option<f32>,
-    /// Whether it has just turned out that another source took the place of the one before: what was known
-    /// of its noise, and of how long it stands, is void.
-    pub replaced: bool,
 }
 
 /// Measures the pictures of one camera.
@@ -56,16 +51,21 @@ pub struct PictureMeter {
     grid: Grid,
     luma: Vec<u8>,
     previous: Vec<u8>,
-    reference: Vec<u8>,
-    /// When the reference picture was taken.
-    reference_at: Timestamp,
-    /// Whether the reference picture is the first after a cut.
-    reference_is_cut: bool,
-    /// The most that a picture differed from the one before lately, slowly forgotten.
-    usual_activity: f32,
+    /// The first of pictures that stand.
+    standing: Reference,
+    /// The first of pictures that change by less than their noise.
+    quiet: Reference,
+    motion: Motion,
     noise: NoiseFloor,
     cells: Vec<f32>,
     scratch: Vec<f32>,
+}
+
+/// The first picture of a run.
+#[derive(Clone, Debug, Default)]
+struct Reference {
+    at: Timestamp,
+    luma: Vec<u8>,
 }
 
 impl FrameStatistics {
@@ -79,13 +79,14 @@ impl FrameStatistics {
         self.saturated_share >= threshold.share
     }
 
-    /// Whether the picture stands, in comparison with its reference.
+    /// Whether the picture is the one that has been standing.
     pub fn stands(&self, threshold: &FrozenThreshold) -> bool {
-        let alike = self.difference.is_some_and(|difference| difference <= threshold.tolerance);
-        match self.collapse {
-            Some(collapse) => collapse <= threshold.collapse && (self.settled || alike),
-            None => alike,
-        }
+        self.difference.is_some_and(|difference| difference <= threshold.tolerance)
+    }
+
+    /// Whether the picture changes by less than its noise ever did.
+    pub fn is_quiet(&self, threshold: &FrozenThreshold) -> bool {
+        self.settled && self.collapse.is_some_and(|collapse| collapse <= threshold.collapse)
     }
 }
 
@@ -98,10 +99,9 @@ impl PictureMeter {
             grid: Grid::default(),
             luma: Vec::new(),
             previous: Vec::new(),
-            reference: Vec::new(),
-            reference_at: Timestamp::ZERO,
-            reference_is_cut: false,
-            usual_activity: 0.0,
+            standing: Reference::default(),
+            quiet: Reference::default(),
+            motion: Motion::default(),
             noise: NoiseFloor::new(Duration::from_millis(frozen.after_ms)),
             cells: Vec::new(),
             scratch: Vec::new(),
@@ -122,42 +122,18 @@ impl PictureMeter {
         self.grid.sample(frame, &mut self.luma);
         let mut statistics = self.levels();
         self.compare(&mut statistics);
-        let cut = self.is_cut(statistics.activity);
         let frozen = self.thresholds.frozen.clone().unwrap_or_default();
-        let stands = statistics.stands(&frozen);
-        let stood = frame.at.saturating_since(self.reference_at);
-        if stands && self.is_replaced(&statistics, &frozen, stood) {
-            (self.reference_is_cut, statistics.replaced) = (false, true);
-            (statistics.collapse, statistics.noise) = (None, None);
-            self.noise = NoiseFloor::new(Duration::from_millis(frozen.after_ms));
-        }
+        let (stands, quiet) = (statistics.stands(&frozen), statistics.is_quiet(&frozen));
         if !stands {
-            self.reference_at = frame.at;
-            self.reference_is_cut = cut;
-            self.reference.clone_from(&self.luma);
+            self.standing.take(frame.at, &self.luma);
         }
-        let frozen_since = statistics.collapse.filter(|_| stands).map(|_| self.reference_at);
-        self.noise.observe(frame.at, &self.grid, &self.luma, 255.0 * statistics.luma_mean, frozen_since);
+        if !quiet {
+            self.quiet.take(frame.at, &self.luma);
+        }
+        let since = [stands.then_some(self.standing.at), quiet.then_some(self.quiet.at)];
+        let since = statistics.collapse.and(since.into_iter().flatten().min());
+        self.noise.observe(frame.at, &self.grid, &self.luma, 255.0 * statistics.luma_mean, since);
         statistics
-    }
-
-    /// Whether the picture is another one altogether: it differs far more from the one before than any did
-    /// lately.
-    fn is_cut(&mut self, activity: Option<f32>) -> bool {
-        let activity = activity.unwrap_or(0.0);
-        let cut = activity > CUT_LEAST.max(CUT_TIMES * self.usual_activity);
-        self.usual_activity = activity.max(USUAL_KEPT * self.usual_activity);
-        cut
-    }
-
-    /// Whether another source took the place of a noisy one: it came with a cut, and has stood exactly for
-    /// half the time to trip. A picture that is held is the one that was there before.
-    fn is_replaced(&self, statistics: &FrameStatistics, frozen: &FrozenThreshold, stood: Duration) -> bool {
-        let exact = statistics.difference.is_some_and(|difference| difference <= frozen.tolerance);
-        let plain = !self.thresholds.black.as_ref().is_some_and(|black| statistics.is_black(black))
-            && !self.thresholds.bright.as_ref().is_some_and(|bright| statistics.is_bright(bright));
-        let lasting = stood >= Duration::from_millis(frozen.after_ms) / 2;
-        self.reference_is_cut && statistics.collapse.is_some() && exact && plain && lasting
     }
 
     /// Statistics of the picture by itself.
@@ -184,27 +160,39 @@ impl PictureMeter {
             saturated_share: saturated as f32 / points,
             activity: None,
             difference: None,
+            change: None,
+            whole: false,
             collapse: None,
             settled: false,
             noise: None,
-            replaced: false,
         }
     }
 
     /// Statistics of the picture in comparison with earlier ones.
     fn compare(&mut self, statistics: &mut FrameStatistics) {
-        let ignored_share = self.thresholds.frozen.clone().unwrap_or_default().ignored_share;
-        if self.previous.len() == self.luma.len() && !self.luma.is_empty() {
-            self.grid.differences(&self.luma, &self.previous, &mut self.cells);
-            statistics.activity = Some(trimmed_mean(&self.cells, ignored_share, &mut self.scratch));
+        if self.previous.len() != self.luma.len() || self.luma.is_empty() {
+            return;
         }
-        if self.reference.len() == self.luma.len() && !self.luma.is_empty() {
-            self.grid.differences(&self.luma, &self.reference, &mut self.cells);
-            statistics.difference = Some(trimmed_mean(&self.cells, ignored_share, &mut self.scratch));
-            statistics.collapse = self.noise.collapse(&self.cells, &mut self.scratch);
-            statistics.settled = self.noise.is_settled();
-            statistics.noise = self.noise.mean().map(|levels| levels / 255.0);
-        }
+        let frozen = self.thresholds.frozen.clone().unwrap_or_default();
+        self.grid.differences(&self.luma, &self.standing.luma, &mut self.cells);
+        statistics.difference = Some(trimmed_mean(&self.cells, frozen.ignored_share, &mut self.scratch));
+        self.grid.differences(&self.luma, &self.quiet.luma, &mut self.cells);
+        statistics.collapse = self.noise.collapse(&self.cells, &mut self.scratch);
+        statistics.settled = self.noise.is_settled();
+        statistics.noise = self.noise.mean().map(|levels| levels / 255.0);
+        self.grid.differences(&self.luma, &self.previous, &mut self.cells);
+        statistics.activity = Some(trimmed_mean(&self.cells, frozen.ignored_share, &mut self.scratch));
+        let stands = statistics.stands(&frozen);
+        statistics.change = Some(self.motion.classify(&self.cells, stands, frozen.ignored_share));
+        statistics.whole = self.motion.is_whole();
+    }
+}
+
+impl Reference {
+    fn take(&mut self, at: Timestamp, luma: &[u8]) {
+        self.at = at;
+        self.luma.clear();
+        self.luma.extend_from_slice(luma);
     }
 }
 
@@ -324,13 +312,13 @@ mod tests {
         assert_eq!(live[60].collapse, None, "not known after six seconds");
         let worst = live[100..].iter().filter_map(|s| s.collapse).fold(f32::MAX, f32::min);
         assert!(worst > 0.7, "{worst}");
-        assert!(live.iter().all(|statistics| !statistics.stands(&frozen)));
+        assert!(live.iter().all(|statistics| !statistics.is_quiet(&frozen)));
         // What the link adds to a frozen picture is less than what the sensor did.
         for n in 120..200 {
             let statistics = meter.measure(&noisy(n, 1));
-            assert_eq!(statistics.stands(&frozen), n > 120, "{n} {statistics:?}");
+            assert_eq!(statistics.is_quiet(&frozen), n > 120, "{n} {statistics:?}");
         }
-        assert!(!meter.measure(&noisy(200, 4)).stands(&frozen), "live again");
+        assert!(!meter.measure(&noisy(200, 4)).is_quiet(&frozen), "live again");
     }
 
     #[test]
@@ -352,30 +340,23 @@ mod tests {
     }
 
     #[test]
-    fn slides_take_the_place_of_a_camera_with_a_cut() {
-        let frozen = FrozenThreshold::default();
+    fn what_a_picture_does_is_told_from_what_it_changes() {
         let mut meter = meter();
-        for n in 0..120 {
-            meter.measure(&noisy(n, 4));
+        let mut n = 0;
+        let mut show = |frame: Frame| {
+            n += 1;
+            meter.measure(&Frame { at: Timestamp::from_millis(100 * n), ..frame })
+        };
+        for n in 0..40 {
+            show(noisy(n, 4));
         }
-        let shown: Vec<_> = (120..150).map(|n| meter.measure(&slide(100 * n, 1))).collect();
-        let replaced = shown.iter().position(|statistics| statistics.replaced);
-        assert_eq!(replaced, Some(10), "it has stood for half the time to trip");
-        assert!(shown[10..].iter().all(|statistics| statistics.collapse.is_none()));
-        assert!(shown[1..].iter().all(|statistics| statistics.stands(&frozen)), "how long is habit");
-    }
-
-    #[test]
-    fn a_picture_that_is_held_takes_nobodys_place() {
-        let mut meter = meter();
-        for n in 0..120 {
-            meter.measure(&noisy(n, 4));
-        }
-        for n in 120..150 {
-            let held = Frame { at: Timestamp::from_millis(100 * n), ..noisy(119, 4) };
-            let statistics = meter.measure(&held);
-            assert!(!statistics.replaced && statistics.collapse == Some(0.0), "{n} {statistics:?}");
-        }
+        let statistics = show(noisy(40, 4));
+        assert_eq!((statistics.change, statistics.whole), (Some(Change::Moved), true), "noise is everywhere");
+        assert_eq!(show(noisy(40, 4)).change, Some(Change::Stands));
+        assert_eq!(show(noisy(41, 1)).change, Some(Change::Refreshed), "everywhere the same, after a stand");
+        assert_eq!(show(slide(0, 1)).change, Some(Change::Cut));
+        assert_eq!(show(slide(0, 1)).change, Some(Change::Stands));
+        assert_eq!(show(slide(0, 2)).change, Some(Change::Cut), "however much it moved before");
     }
 
     #[test]
@@ -428,7 +409,7 @@ mod tests {
         for n in 120..240 {
             let mut lit = noisy(n, 1);
             lit.rgb.iter_mut().for_each(|value| *value += 60);
-            assert!(!meter.measure(&lit).stands(&frozen), "{n}");
+            assert!(!meter.measure(&lit).is_quiet(&frozen), "{n}");
         }
     }
 }

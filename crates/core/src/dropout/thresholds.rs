@@ -118,10 +118,10 @@ pub struct BrightThreshold {
 pub struct FrozenThreshold {
     /// Time to trip. Default 2000.
     pub after_ms: u64,
-    /// A source without noise stands while the mean absolute luma difference to the first standing
-    /// picture, in [0, 1], is at most this. Default 0.001.
+    /// A picture stands while the mean absolute luma difference to the first standing one, in [0, 1], is
+    /// at most this. How long it may, if longer than `after_ms`, is learnt. Default 0.001.
     pub tolerance: f32,
-    /// A source with noise stands while three fifths of the picture's parts change by at most this
+    /// A source with noise stands, too, while three fifths of the picture's parts change by at most this
     /// share of the least that they changed in any time to trip before. Default 0.5: of a live, still
     /// scene it is about 1; 0 admits exact repeats only.
     pub collapse: f32,
@@ -155,7 +155,8 @@ pub struct ClippedThreshold {
     /// A sample is clipped from this absolute value on. Default 0.99.
     pub level: f32,
     /// A block is clipped when at least this share of its samples is. Default 0.1: a loud master
-    /// touches full scale in a few samples of a block, an overdriven input stays there.
+    /// touches full scale in a few samples of a block, an overdriven input stays there. So is one of more
+    /// power than a sine of this `level` has, whose corners a coder has rounded off.
     pub share: f32,
 }
 
@@ -168,8 +169,8 @@ pub struct StuckThreshold {
     /// A constant of at least this absolute value, without sound above `dead_dbfs`, is stuck.
     /// Default 0.002.
     pub constant: f32,
-    /// Sound below this level beside the constant is none, and so is sound 60 dB below the constant. Default
-    /// -80.
+    /// Sound below this level beside the constant is none, and so is sound 60 dB below the constant, or 12 dB if
+    /// the constant is new. Default -80.
     pub dead_dbfs: f32,
     /// Hum: what a period of 50 or 60 Hz does not explain is at most this share of the power.
     /// Default 0.02, that is 20 dB below the hum.

@@ -160,12 +160,12 @@ impl SensorSurvey {
     fn judge_frame(&mut self, now: Timestamp, video: &VideoThresholds, frame: &FrameStatistics) {
         let black = video.black.as_ref().is_some_and(|black| frame.is_black(black));
         let bright = video.bright.as_ref().is_some_and(|bright| frame.is_bright(bright));
+        let quiet = video.frozen.as_ref().is_some_and(|frozen| frame.is_quiet(frozen));
         let stands = video.frozen.as_ref().is_some_and(|frozen| frame.stands(frozen));
-        let alike = stands && frame.collapse.is_none();
         observe(&mut self.black, now, black.then_some(frame.luma_deviation));
         observe(&mut self.bright, now, bright.then_some(-frame.saturated_share));
-        observe(&mut self.collapsed, now, frame.collapse.filter(|_| stands));
-        observe(&mut self.alike, now, frame.difference.filter(|_| alike));
+        observe(&mut self.collapsed, now, frame.collapse.filter(|_| quiet));
+        observe(&mut self.alike, now, frame.difference.filter(|_| stands));
     }
 
     fn judge_block(&mut self, now: Timestamp, audio: &AudioThresholds, block: &BlockStatistics) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cmpt_core::assembler::{Assembler, DueWindow, Event, FrontEnd, Input, SensorSpec, StreamSpec, Verdict};
 use cmpt_core::dropout::{
-    AudioThresholds, FrameStatistics, SensorState, SensorThresholds, SourceEvent, VideoThresholds,
+    AudioThresholds, Change, FrameStatistics, SensorState, SensorThresholds, SourceEvent, VideoThresholds,
 };
 use cmpt_core::features::{MelSpec, PictureSpec};
 use cmpt_core::modality::ModalityId;
@@ -230,13 +230,22 @@ pub const PICTURE: FrameStatistics = FrameStatistics {
     saturated_share: 0.0,
     activity: Some(0.5),
     difference: Some(0.5),
+    change: Some(Change::Moved),
+    whole: true,
     collapse: None,
     settled: false,
     noise: None,
-    replaced: false,
+};
+/// The same scene, coded anew.
+pub const REFRESHED: FrameStatistics = FrameStatistics {
+    activity: Some(0.01),
+    difference: Some(0.01),
+    change: Some(Change::Refreshed),
+    ..PICTURE
 };
 /// The same picture again.
 pub const STANDING: FrameStatistics =
-    FrameStatistics { activity: Some(0.0), difference: Some(0.0), ..PICTURE };
+    FrameStatistics { activity: Some(0.0), difference: Some(0.0), change: Some(Change::Stands), ..PICTURE };
+/// A covered lens: dark, with the sensor's noise.
 pub const BLACK: FrameStatistics =
-    FrameStatistics { luma_mean: 0.0, luma_deviation: 0.0, lit_share: 0.0, ..STANDING };
+    FrameStatistics { luma_mean: 0.0, luma_deviation: 0.0, lit_share: 0.0, ..PICTURE };
