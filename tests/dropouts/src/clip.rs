@@ -158,15 +158,10 @@ impl Material {
         name.ok().and_then(|name| Some(name.as_str()?.to_owned())).expect("kinds are named")
     }
 
-    /// Whether nothing moves in it, or for seconds again and again.
+    /// Whether it is seen through a noisy sensor, and nothing moves in it, or for seconds again and again.
     fn stands_still(self) -> bool {
-        use SceneKind::{Lights, Night, Pan, Still};
-        matches!(self, Self::Scene(Still | Night | Lights | Pan))
-    }
-
-    /// Whether it is seen through a noisy sensor.
-    fn is_noisy(self) -> bool {
-        self.stands_still() || self == Self::Scene(SceneKind::Traffic)
+        use SceneKind::{Lights, Night, Pan, Still, Traffic};
+        matches!(self, Self::Scene(Still | Night | Lights | Pan | Traffic))
     }
 
     /// Why a silence or a stand of this material and a fault are the same signal.
@@ -314,7 +309,7 @@ fn any_effect(material: Material, coding: Coding, rng: &mut Rng) -> Effect {
         3 if rng.bool() => Effect::Failed,
         3 => Effect::Ended,
         4.. => match material.sensor() {
-            Sensor::Video => picture_effect(material.is_noisy() && coding == Coding::Lossless, rng),
+            Sensor::Video => picture_effect(material.stands_still() && coding == Coding::Lossless, rng),
             Sensor::Audio => sound_effect(rng),
         },
     }

@@ -1,6 +1,10 @@
 //! What a picture does in comparison with the one before: by that a camera that rests is told from one that
 //! is held.
 
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
 /// A cell that changed by more, in levels, moved: six of its 64 points by a level.
 const MOVED: f32 = 0.1;
 /// A cut changes a picture by more than this, mean absolute luma difference in levels.
@@ -20,10 +24,11 @@ const FLAT_TIMES: f32 = 2.0;
 const FLAT_LEAST: f32 = 2.0;
 /// While a coder refines the last of a motion, a picture changes by at most this share of what is usual.
 const REFINED_SHARE: f32 = 0.25;
-/// What is left of the usual with every picture that moves: half of it after seven,
+/// It moved as a whole if it did so for this share of the time, the latest counting most: for half of the time
+/// to trip at least, or in every other picture.
+const WHOLE_SHARE: f32 = 0.4;
+/// What is left of the usual with every picture that moves: half of it after seven.
 const USUAL_KEPT: f32 = 0.9;
-/// and of whether pictures move as a whole: half after fourteen.
-const WHOLE_KEPT: f32 = 0.95;
 
 /// What a picture does in comparison with the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,60 +44,94 @@ pub enum Change {
 }
 
 /// What the pictures of a camera did lately.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Motion {
+    /// Over which time lately is.
+    memory: Duration,
+    latest: Timestamp,
     stood: bool,
     cut: bool,
     /// What a picture that moves usually changes by, in levels.
     usual: f32,
-    /// Share of those that moved that did so in most of their cells.
+    /// Share of the time in which it moved in most of its cells.
     whole: f32,
+    /// The same when the present stand began.
+    whole_before: Option<f32>,
     sorted: Vec<f32>,
 }
 
 impl Motion {
-    /// What a picture does that does not stand, from what its cells changed by, in levels: those that change
-    /// most, `ignored_share` of them, are left out.
-    pub(super) fn classify(&mut self, cells: &[f32], stands: bool, ignored_share: f32) -> Change {
-        if stands {
-            (self.stood, self.cut) = (true, false);
-            return Change::Stands;
+    /// Of a camera that nobody has seen.
+    pub(super) fn new(memory: Duration) -> Self {
+        Self {
+            memory,
+            latest: Timestamp::ZERO,
+            stood: false,
+            cut: false,
+            usual: 0.0,
+            whole: 0.0,
+            whole_before: None,
+            sorted: Vec::new(),
         }
-        let kept = cells.len() - ((cells.len() as f32 * ignored_share) as usize).min(cells.len() - 1);
+    }
+
+    /// What a picture does, from what its cells changed by, in levels, and whether it `stands`. Those that
+    /// change most, `ignored_share` of them, are left out.
+    pub(super) fn classify(
+        &mut self,
+        at: Timestamp,
+        cells: &[f32],
+        stands: bool,
+        ignored_share: f32,
+    ) -> Change {
+        let change = if stands { Change::Stands } else { self.classify_change(cells, ignored_share) };
+        (self.stood, self.cut) = (change == Change::Stands, change == Change::Cut);
+        let moved = match change {
+            Change::Moved | Change::Cut => {
+                self.whole_before = None;
+                2 * self.sorted.iter().filter(|cell| **cell > MOVED).count() > self.sorted.len()
+            }
+            Change::Stands | Change::Refreshed => {
+                self.whole_before.get_or_insert(self.whole);
+                false
+            }
+        };
+        let passed = at.saturating_since(self.latest).as_secs_f32() / self.memory.as_secs_f32().max(1e-3);
+        self.latest = at;
+        let share = if moved { 1.0 } else { 0.0 };
+        self.whole = share + (self.whole - share) * (-passed).exp();
+        change
+    }
+
+    /// Of one that does not stand.
+    fn classify_change(&mut self, cells: &[f32], ignored_share: f32) -> Change {
         self.sorted.clear();
         self.sorted.extend_from_slice(cells);
         self.sorted.sort_unstable_by(f32::total_cmp);
-        let (median, most) =
-            (self.sorted[cells.len() / 2], self.sorted[(cells.len() as f32 * FLAT_SHARE) as usize]);
-        let kept = &self.sorted[..kept];
+        let all = self.sorted.len();
+        let (median, most) = (self.sorted[all / 2], self.sorted[(all as f32 * FLAT_SHARE) as usize]);
+        let kept = &self.sorted[..all - ((all as f32 * ignored_share) as usize).min(all - 1)];
         let activity = kept.iter().sum::<f32>() / kept.len() as f32;
-        let stood = std::mem::take(&mut self.stood);
-        let times = if stood { JUMP_TIMES } else { CUT_TIMES };
+        let times = if self.stood { JUMP_TIMES } else { CUT_TIMES };
+        let cuts = activity > CUT_LEAST.max(times * self.usual);
         let flat = median >= FLAT_MEDIAN && most <= FLAT_LEAST + FLAT_TIMES * median;
-        let cut = std::mem::replace(&mut self.cut, activity > CUT_LEAST.max(times * self.usual));
-        if self.cut {
-            if cut {
-                // Nobody cuts twice in a row.
-                self.usual += (1.0 - USUAL_KEPT) * (activity - self.usual);
-            }
-            return Change::Cut;
-        }
-        if flat && stood {
-            return Change::Refreshed;
-        }
         let refined = flat && activity <= REFINED_SHARE * self.usual;
-        self.usual += (1.0 - USUAL_KEPT) * (activity - self.usual);
-        if refined {
+        if flat && self.stood && !cuts {
             return Change::Refreshed;
         }
-        let moved = kept.iter().filter(|cell| **cell > MOVED).count();
-        let whole = if 2 * moved > kept.len() { 1.0 } else { 0.0 };
-        self.whole += (1.0 - WHOLE_KEPT) * (whole - self.whole);
-        Change::Moved
+        // Nobody cuts twice in a row.
+        if !cuts || self.cut {
+            self.usual += (1.0 - USUAL_KEPT) * (activity - self.usual);
+        }
+        match (cuts, refined) {
+            (true, _) => Change::Cut,
+            (false, true) => Change::Refreshed,
+            (false, false) => Change::Moved,
+        }
     }
 
-    /// Whether pictures that move do so as a whole: a camera that swings, a film, noise.
+    /// Whether it moved as a whole lately, or before it began to stand: a camera that swings, a film, noise.
     pub(super) fn is_whole(&self) -> bool {
-        self.whole > 0.5
+        self.whole_before.unwrap_or(self.whole) > WHOLE_SHARE
     }
 }

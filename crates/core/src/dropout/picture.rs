@@ -13,6 +13,11 @@ use crate::time::Timestamp;
 const CLOCK_SHARE: f32 = 0.05;
 /// And they must stand out by so many levels, as digits do: the few brightest parts of a dark scene are structure.
 const CLOCK_STANDS_OUT: f32 = 6.0;
+/// A dark picture whose structure fell to this share of the usual is black.
+const FALL_SHARE: f32 = 0.25;
+/// What is left of the usual structure with every picture that is not black: half of it after seventy.
+const STRUCTURE_KEPT: f32 = 0.99;
+
 /// Statistics of one picture, luma in [0, 1], without the regions that are ignored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FrameStatistics {
@@ -21,6 +26,8 @@ pub struct FrameStatistics {
     /// Standard deviation of the luma of the picture's parts (cells of 1/20 x 1/15), without up to a
     /// twentieth that stands out from the mean, such as a burnt-in clock: its structure, without its noise.
     pub luma_deviation: f32,
+    /// What that usually is while the picture is not black; `None` before it was not.
+    pub usual_deviation: Option<f32>,
     /// Share of points whose luma exceeds the black threshold's `luma`.
     pub lit_share: f32,
     /// Share of points whose luma is at least the bright threshold's `luma`.
@@ -56,6 +63,7 @@ pub struct PictureMeter {
     /// The first of pictures that change by less than their noise.
     quiet: Reference,
     motion: Motion,
+    usual_deviation: Option<f32>,
     noise: NoiseFloor,
     cells: Vec<f32>,
     scratch: Vec<f32>,
@@ -71,7 +79,10 @@ struct Reference {
 impl FrameStatistics {
     /// Whether the picture is black.
     pub fn is_black(&self, threshold: &BlackThreshold) -> bool {
-        self.lit_share <= threshold.lit_share && self.luma_deviation <= threshold.deviation
+        let deviation = self.luma_deviation;
+        let fell = self.usual_deviation.is_some_and(|usual| deviation <= FALL_SHARE * usual);
+        let structured = if fell { threshold.deviation } else { threshold.deviation / 2.0 };
+        self.lit_share <= threshold.lit_share && deviation <= structured
     }
 
     /// Whether the picture is saturated.
@@ -101,7 +112,8 @@ impl PictureMeter {
             previous: Vec::new(),
             standing: Reference::default(),
             quiet: Reference::default(),
-            motion: Motion::default(),
+            motion: Motion::new(Duration::from_millis(frozen.after_ms)),
+            usual_deviation: None,
             noise: NoiseFloor::new(Duration::from_millis(frozen.after_ms)),
             cells: Vec::new(),
             scratch: Vec::new(),
@@ -121,7 +133,8 @@ impl PictureMeter {
         std::mem::swap(&mut self.previous, &mut self.luma);
         self.grid.sample(frame, &mut self.luma);
         let mut statistics = self.levels();
-        self.compare(&mut statistics);
+        self.follow_structure(&statistics);
+        self.compare(frame.at, &mut statistics);
         let frozen = self.thresholds.frozen.clone().unwrap_or_default();
         let (stands, quiet) = (statistics.stands(&frozen), statistics.is_quiet(&frozen));
         if !stands {
@@ -156,6 +169,7 @@ impl PictureMeter {
         FrameStatistics {
             luma_mean: luma_mean / 255.0,
             luma_deviation: trimmed_deviation(&mut self.scratch, luma_mean) / 255.0,
+            usual_deviation: self.usual_deviation,
             lit_share: lit as f32 / points,
             saturated_share: saturated as f32 / points,
             activity: None,
@@ -168,8 +182,17 @@ impl PictureMeter {
         }
     }
 
+    /// Lets the usual structure follow a picture that is not black.
+    fn follow_structure(&mut self, picture: &FrameStatistics) {
+        if !picture.is_black(&self.thresholds.black.clone().unwrap_or_default()) {
+            let usual = self.usual_deviation.unwrap_or(picture.luma_deviation);
+            self.usual_deviation =
+                Some(picture.luma_deviation + STRUCTURE_KEPT * (usual - picture.luma_deviation));
+        }
+    }
+
     /// Statistics of the picture in comparison with earlier ones.
-    fn compare(&mut self, statistics: &mut FrameStatistics) {
+    fn compare(&mut self, at: Timestamp, statistics: &mut FrameStatistics) {
         if self.previous.len() != self.luma.len() || self.luma.is_empty() {
             return;
         }
@@ -183,7 +206,7 @@ impl PictureMeter {
         self.grid.differences(&self.luma, &self.previous, &mut self.cells);
         statistics.activity = Some(trimmed_mean(&self.cells, frozen.ignored_share, &mut self.scratch));
         let stands = statistics.stands(&frozen);
-        statistics.change = Some(self.motion.classify(&self.cells, stands, frozen.ignored_share));
+        statistics.change = Some(self.motion.classify(at, &self.cells, stands, frozen.ignored_share));
         statistics.whole = self.motion.is_whole();
     }
 }
@@ -386,6 +409,19 @@ mod tests {
         let statistics = meter().measure(&covered);
         assert!(statistics.lit_share > 0.001, "{statistics:?}");
         assert!(statistics.is_black(&BlackThreshold::default()), "{statistics:?}");
+    }
+
+    #[test]
+    fn a_scene_that_was_always_dark_is_not_black_and_one_that_became_so_is() {
+        let black = BlackThreshold::default();
+        // Parts that differ by two levels, a deviation of one.
+        let dark = || grey(320, 240, |x, _| if x < 160 { 10 } else { 12 });
+        assert!(!meter().measure(&dark()).is_black(&black), "a night without a lamp");
+        let mut leaking = meter();
+        for _ in 0..10 {
+            leaking.measure(&grey(320, 240, |x, _| (x / 2) as u8));
+        }
+        assert!(leaking.measure(&dark()).is_black(&black), "a cover that lets in some light");
     }
 
     #[test]

@@ -45,9 +45,11 @@ pub(super) struct Stands {
     repeated: bool,
     refreshes: u32,
     moved_at: Timestamp,
-    /// When there was a cut last, and whether nothing is known yet of what came of it.
-    cut_at: Timestamp,
-    cutting: bool,
+    /// When it stood or moved last, and was not refreshed.
+    plain_at: Timestamp,
+    /// Since when a slide has been coming, and a shot of which nothing is known yet.
+    slide_since: Option<Timestamp>,
+    shot_since: Option<Timestamp>,
     /// How long the latest stand lasted that was longer than the time to trip.
     stood: Duration,
 }
@@ -73,8 +75,9 @@ impl Stands {
             repeated: false,
             refreshes: 0,
             moved_at: Timestamp::ZERO,
-            cut_at: Timestamp::ZERO,
-            cutting: false,
+            plain_at: Timestamp::ZERO,
+            slide_since: None,
+            shot_since: None,
             stood: Duration::ZERO,
         }
     }
@@ -95,11 +98,17 @@ impl Stands {
             Change::Stands => {
                 // What changes again is no refresh but the end of the stand.
                 self.refreshes += u32::from(before == Change::Refreshed && self.repeated);
-                (self.repeated, self.cutting) = (true, false);
+                (self.repeated, self.plain_at) = (true, now);
+                (self.slide_since, self.shot_since) = (None, None);
                 return true;
             }
-            Change::Refreshed if picture.whole && self.refreshes < MOST_REFRESHES => return true,
-            _ => {}
+            Change::Refreshed => {
+                let brief = now.saturating_since(self.plain_at) <= self.after / 4;
+                if picture.whole && brief && self.refreshes < MOST_REFRESHES {
+                    return true;
+                }
+            }
+            Change::Moved | Change::Cut => {}
         }
         if lasted >= self.after {
             self.stood = lasted;
@@ -129,18 +138,19 @@ impl Stands {
 
     /// A stand begins, with a `step` from the stand before if so.
     fn begin(&mut self, now: Timestamp, change: Change, step: bool) {
-        let since_cut = now.saturating_since(self.cut_at);
+        let over = |since: Timestamp| now.saturating_since(since) >= self.after / 2;
         if change == Change::Cut {
-            (self.cut_at, self.cutting) = (now, true);
-        } else if self.cutting && since_cut >= self.after / 2 {
-            self.cutting = false;
+            self.shot_since = Some(now);
+        } else if self.shot_since.is_some_and(over) {
+            self.shot_since = None;
             self.cuts.count = self.cuts.count.saturating_add(1);
         }
         // One slide may fade into the next.
-        let lately = since_cut < self.after / 2 && !self.cuts.move_on(self.after);
-        self.begun_by_cut = change == Change::Cut || step || lately;
+        let slide_since = if step && change == Change::Cut { Some(now) } else { self.slide_since };
+        self.slide_since = slide_since.filter(|since| !over(*since));
+        self.begun_by_cut = change == Change::Cut || step || self.slide_since.is_some();
         (self.repeated, self.refreshes) = (false, 0);
-        self.moved_at = now;
+        (self.moved_at, self.plain_at) = (now, now);
     }
 
     /// It stood again and again while it recovered: that is a habit.
@@ -152,8 +162,10 @@ impl Stands {
     pub(super) fn allowed(&self, picture: &FrameStatistics) -> Duration {
         let moving = picture.whole || picture.collapse.is_some();
         match self.begun_by_cut {
-            true => self.cuts.allowed(self.after, self.cuts.move_on(self.after)),
-            false => self.rests.allowed(self.after, moving),
+            true if self.cuts.move_on(self.after) => self.cuts.allowed_moving(self.after),
+            true => self.cuts.allowed_standing(self.after),
+            false if moving => self.rests.allowed_moving(self.after),
+            false => self.rests.allowed_standing(self.after),
         }
     }
 
@@ -188,19 +200,27 @@ impl Stands {
 }
 
 impl Habit {
-    /// How long a stand may last, where `after` is the time to trip of a source that is known to be `moving`.
-    fn allowed(&self, after: Duration, moving: bool) -> Duration {
-        let unproven = TIMES_UNPROVEN * after;
-        let longest = self.longest();
-        let near = after * 3 / 4;
-        let familiar = self.near(after).count() >= FAMILIAR_BY;
-        match moving {
-            true if longest <= near => after,
-            false if longest <= near => unproven,
-            _ if familiar => after.max(TIMES_FAMILIAR * longest),
-            true => after.max(TIMES_MOVING * longest),
-            false => unproven.max(TIMES_LONGEST * longest),
+    /// How long a stand may last of a source that moves on, where `after` is the time to trip.
+    fn allowed_moving(&self, after: Duration) -> Duration {
+        match self.longest() {
+            longest if longest <= near(after) => after,
+            longest if self.is_familiar(after) => after.max(TIMES_FAMILIAR * longest),
+            longest => after.max(TIMES_MOVING * longest),
         }
+    }
+
+    /// The same of a source that stands, as far as anybody knows.
+    fn allowed_standing(&self, after: Duration) -> Duration {
+        match self.longest() {
+            longest if longest > near(after) && self.is_familiar(after) => {
+                after.max(TIMES_FAMILIAR * longest)
+            }
+            longest => (TIMES_UNPROVEN * after).max(TIMES_LONGEST * longest),
+        }
+    }
+
+    fn is_familiar(&self, after: Duration) -> bool {
+        self.near(after).count() >= FAMILIAR_BY
     }
 
     /// Whether most of them were short.
@@ -208,14 +228,19 @@ impl Habit {
         self.count >= PROVEN_BY && 2 * self.near(after).count() < self.count as usize
     }
 
-    /// Those near the time to trip. Shorter ones must not make a freeze late.
+    /// Those near the time to trip.
     fn near(&self, after: Duration) -> impl Iterator<Item = &Duration> {
-        self.long.iter().filter(move |lasted| **lasted > after * 3 / 4)
+        self.long.iter().filter(move |lasted| **lasted > near(after))
     }
 
     fn longest(&self) -> Duration {
         self.long.iter().max().copied().unwrap_or_default()
     }
+}
+
+/// Stands up to this were never near the time to trip, and must not make a freeze late.
+fn near(after: Duration) -> Duration {
+    after * 3 / 4
 }
 
 #[cfg(test)]
@@ -245,6 +270,7 @@ mod tests {
             FrameStatistics {
                 luma_mean: 0.5,
                 luma_deviation: 0.2,
+                usual_deviation: Some(0.2),
                 lit_share: 0.5,
                 saturated_share: 0.0,
                 activity: None,
@@ -364,6 +390,14 @@ mod tests {
                 assert_eq!(camera.show(1, Change::Refreshed), whole && refreshes < 3, "{whole} {refreshes}");
             }
         }
+    }
+
+    #[test]
+    fn pictures_that_are_refined_for_long_do_not_stand() {
+        let mut camera = Watched::new(true);
+        camera.show(30, Change::Moved);
+        camera.show(5, Change::Refreshed);
+        assert!(!camera.show(1, Change::Refreshed), "a coder refines for less than half a second");
     }
 
     #[test]

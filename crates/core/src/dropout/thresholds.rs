@@ -93,9 +93,9 @@ pub struct BlackThreshold {
     /// light 0.22 %, and more than two street lamps are a picture.
     pub lit_share: f32,
     /// And when the picture's parts, without the few that differ most, differ in luma by no more than this,
-    /// as standard deviation.
-    /// Default 0.006, one and a half of 255 levels: a night scene without a lamp still has a skyline,
-    /// a covered lens has noise only, which the mean over a part takes away.
+    /// as standard deviation, and that is a quarter of what it was; or by no more than half of this, whatever it was.
+    /// Default 0.006, one and a half of 255 levels: a cover lets in some light, a night scene without a lamp still
+    /// has a skyline, a dead sensor has noise only, which the mean over a part takes away.
     pub deviation: f32,
 }
 

@@ -226,6 +226,7 @@ pub fn verdict(input: &Input) -> String {
 pub const PICTURE: FrameStatistics = FrameStatistics {
     luma_mean: 0.5,
     luma_deviation: 0.2,
+    usual_deviation: Some(0.2),
     lit_share: 0.5,
     saturated_share: 0.0,
     activity: Some(0.5),
