@@ -129,9 +129,12 @@ impl SensorServer {
     }
 
     /// Sends a part of the signal, stamped with the time of this call: an RGB frame for a camera,
-    /// 16-bit samples for a microphone. Without a client it goes nowhere, as with any live sensor.
+    /// 16-bit samples for a microphone. Without a client it goes nowhere, as with any live sensor, and so
+    /// it does until the server plays: an `appsrc` that has a clock and no base time yet stamps with the
+    /// clock's own time, hours ahead of the stream's, and what comes after waits for those hours.
     pub fn send(&self, part: Vec<u8>) {
-        if let Some(source) = &*self.outlet.lock() {
+        let outlet = self.outlet.lock();
+        if let Some(source) = outlet.as_ref().filter(|source| source.current_state() == gst::State::Playing) {
             // Refused only while the client's pipeline is being torn down.
             let _ = source.push_buffer(gst::Buffer::from_mut_slice(part));
         }

@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use avdigits::faults::Sensor;
 use avdigits::live::{LiveError, Rig};
 use avdigits::programme::{HEIGHT, Second, WIDTH};
+use avdigits::sensor::{SensorServer, ServerLoop};
 use avdigits::speech::RATE_HZ;
 use avdigits::truth::Truth;
 use gstreamer as gst;
@@ -98,6 +101,32 @@ fn digits_start_on_whole_seconds_and_faults_happen_as_scripted() {
             "second {second}: {levels:?}"
         );
     }
+}
+
+/// Sent to so often that some part falls into every moment of the server's start, and is not driven out of
+/// its queue by the next ones.
+#[test]
+fn every_client_hears_a_microphone_that_speaks_while_its_pipeline_starts() {
+    const CLIENTS: usize = 20;
+    let servers = ServerLoop::start().unwrap();
+    let server = SensorServer::listen(&servers, Sensor::Microphone, None).unwrap();
+    let over = AtomicBool::new(false);
+    let heard = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                server.send(vec![1; 640]);
+                thread::sleep(Duration::from_micros(200));
+            }
+        });
+        let hears = |_: &usize| {
+            let client = receive(&server.url(), "rtpL16depay ! audio/x-raw,format=S16BE", peak);
+            client.recv_timeout(Duration::from_secs(5)).is_ok()
+        };
+        let heard = (0..CLIENTS).filter(hears).count();
+        over.store(true, Ordering::Relaxed);
+        heard
+    });
+    assert_eq!(heard, CLIENTS);
 }
 
 #[test]
