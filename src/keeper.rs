@@ -10,7 +10,6 @@ use cmpt_core::drift::DriftMeter;
 use cmpt_core::dropout::SourceEvent;
 use cmpt_core::modality::ModalityId;
 use cmpt_core::time::Timestamp;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +18,8 @@ use tracing::{info, warn};
 use crate::backoff::Backoff;
 use crate::ingest::{Feed, Output, Source, SourceError, SourceMessage, StreamClock};
 use crate::journal::{Condition, Journal};
+use crate::knock::{Closed, knock};
+use crate::patience::Patience;
 use crate::pipeline::StreamMessage;
 
 /// A source that has delivered for this long is well: its next failure is a first one.
@@ -26,12 +27,6 @@ const WELL_AFTER: Duration = Duration::from_secs(10);
 /// Longest wait after a failure that waiting does not mend, such as a codec that lacks: to find that
 /// out again costs a pipeline.
 const LASTING_WAIT: Duration = Duration::from_secs(30);
-/// A server answers a knock within this, or not at all. A lost SYN is sent again after a second, and
-/// then later and later; to knock anew is quicker.
-const KNOCK_DEADLINE: Duration = Duration::from_secs(1);
-/// To look up a name takes less than this, or it is in vain. Longer than a knock, because a lookup goes on
-/// by itself when nobody waits for it any more, and they must not pile up.
-const LOOKUP_DEADLINE: Duration = Duration::from_secs(5);
 /// Samples that are older than this on arrival have piled up in front of a decoder that is too slow, or
 /// are stamped with another clock.
 const BEHIND: Duration = Duration::from_secs(5);
@@ -70,6 +65,7 @@ pub struct Keeper {
     settled: Option<oneshot::Sender<()>>,
     shutdown: CancellationToken,
     backoff: Backoff,
+    patience: Patience,
     journal: Journal,
     tracks: Vec<Track>,
     reported_at: Instant,
@@ -114,6 +110,7 @@ impl Keeper {
         let tracks = outputs.iter().map(track).collect();
         Self {
             backoff: Backoff::new(seed(&stream, &name)),
+            patience: Patience::new(source.spec().start_within, source.spec().stall_after),
             journal: Journal::new(now),
             tracks,
             reported_at: now,
@@ -134,8 +131,15 @@ impl Keeper {
     pub async fn run(mut self) {
         let shutdown = self.shutdown.clone();
         loop {
-            let mut feed = self.source.start(&self.clock);
+            let (asked, patience) = (Instant::now(), self.patience.next());
+            let mut feed = self.source.start_within(&self.clock, patience);
             let run = shutdown.run_until_cancelled(self.forward(&mut feed)).await;
+            match run.as_ref().and_then(|run| run.first_sample_at) {
+                Some(at) => self.patience.succeed(at - asked),
+                // Not one that was refused.
+                None if asked.elapsed() >= patience / 2 => self.patience.fail(),
+                None => {}
+            }
             self.report(&feed);
             self.lost_told = 0;
             if !feed.stop().await {
@@ -218,14 +222,12 @@ impl Keeper {
         }
         let lasting = run.failure.as_ref().is_some_and(SourceError::is_lasting);
         let most = if lasting { LASTING_WAIT } else { self.source.spec().retry_max };
-        loop {
-            tokio::time::sleep(self.backoff.next_wait_within(most)).await;
-            match self.source.address() {
-                Some((host, port)) => match knock(&host, port).await {
-                    Ok(()) => return,
-                    Err(why) => self.note(Condition::Down(why), None),
-                },
-                None => return,
+        tokio::time::sleep(self.backoff.next_wait_within(most)).await;
+        let Some((host, port)) = self.source.address() else { return };
+        while let Err(closed) = knock(&host, port).await {
+            self.note(Condition::Down(closed.kind()), None);
+            if closed != Closed::Silent {
+                tokio::time::sleep(self.backoff.next_wait_within(most)).await;
             }
         }
     }
@@ -337,17 +339,6 @@ impl Keeper {
     }
 }
 
-/// Errors: why it is not worth while to start.
-async fn knock(host: &str, port: u16) -> Result<(), &'static str> {
-    let lookup = tokio::time::timeout(LOOKUP_DEADLINE, tokio::net::lookup_host((host, port)));
-    let Ok(Ok(addresses)) = lookup.await else { return Err("unresolved") };
-    let addresses: Vec<_> = addresses.collect();
-    match tokio::time::timeout(KNOCK_DEADLINE, TcpStream::connect(&addresses[..])).await {
-        Ok(Ok(_)) => Ok(()),
-        _ => Err("unreachable"),
-    }
-}
-
 /// The same in every run, and another for every source of a daemon.
 fn seed(stream: &str, name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -377,7 +368,7 @@ mod tests {
             &self.spec
         }
 
-        fn start(&self, _: &StreamClock) -> Feed {
+        fn start_within(&self, _: &StreamClock, _: Duration) -> Feed {
             let (sender, feed, running) = channel(&[AUDIO, VIDEO], LIVE, WhenFull::DropOldest, || ());
             self.started.try_send((sender, running)).unwrap();
             feed
@@ -478,16 +469,5 @@ mod tests {
         let (_sender, running) = site.runs.recv().await.unwrap();
         drop(running);
         site.end().await;
-    }
-
-    #[tokio::test]
-    async fn a_name_that_cannot_be_looked_up_is_told_from_a_server_that_does_not_answer() {
-        let name = format!("{}.invalid", "a".repeat(64));
-        assert_eq!(knock(&name, 554).await, Err("unresolved"));
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        assert_eq!(knock("127.0.0.1", port).await, Ok(()));
-        drop(listener);
-        assert_eq!(knock("127.0.0.1", port).await, Err("unreachable"));
     }
 }

@@ -17,7 +17,12 @@ pub trait Source: Send + Sync {
 
     /// Starts to play on a thread of its own, without waiting for the device or server: what goes
     /// wrong there comes as [`SourceMessage::Failed`]. Dropping the feed stops it.
-    fn start(&self, clock: &StreamClock) -> Feed;
+    fn start(&self, clock: &StreamClock) -> Feed {
+        self.start_within(clock, self.spec().start_within)
+    }
+
+    /// The same with another bound on the time to the first sample than that of its specification.
+    fn start_within(&self, clock: &StreamClock, patience: Duration) -> Feed;
 
     /// Host and port of a server that must accept a connection before it is worth while to start.
     fn address(&self) -> Option<(String, u16)> {
@@ -34,7 +39,8 @@ pub struct SourceSpec {
     pub outputs: Vec<Output>,
     /// How fast.
     pub pace: Pace,
-    /// It has failed when its first sample takes longer than this.
+    /// It has failed when its first sample takes longer than this; a keeper says otherwise, see
+    /// [`patience`](crate::patience).
     pub start_within: Duration,
     /// It has failed when nothing at all arrives for this long after the first sample.
     pub stall_after: Duration,
@@ -50,8 +56,7 @@ pub struct SourceSpec {
 }
 
 impl SourceSpec {
-    /// Default of `start_within`: beyond the 4 s after which an unreachable RTSP server is an error of
-    /// its own, so that the more telling error comes first.
+    /// Default of `start_within`: most cameras send a key frame every second to four.
     pub const START_WITHIN: Duration = Duration::from_secs(6);
     /// Default of `stall_after`. What was sent into a dead network is sent again later and later (TCP
     /// doubles its wait), so a new connection is the quicker way back.

@@ -31,7 +31,7 @@ impl Source for Flaky {
         &self.spec
     }
 
-    fn start(&self, clock: &StreamClock) -> Feed {
+    fn start_within(&self, clock: &StreamClock, _: Duration) -> Feed {
         let (sender, feed, _running) = channel(&[AUDIO, VIDEO], LIVE, WhenFull::DropOldest, || ());
         if self.starts.fetch_add(1, Ordering::Relaxed) == 0 {
             let media = Media::Uri("rtsp://camera".into());

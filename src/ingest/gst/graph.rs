@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -15,10 +16,6 @@ use crate::ingest::{Media, RtpTransport, SourceError, SourceSpec};
 
 /// Name of the application message that tells that all of the media's streams are known.
 pub(super) const STREAMS_KNOWN: &str = "streams-known";
-
-/// What an RTSP connection may take to be made or to answer, in microseconds: a dead server is to be
-/// an error soon, and a slow one has answered in a fraction of this.
-const RTSP_TIMEOUT_US: u64 = 4_000_000;
 
 /// How long RTP packets are held to be put in order, in milliseconds. Over TCP they are in order, so
 /// this only smooths jitter; GStreamer's own default of 2 s would be added to every label.
@@ -74,11 +71,10 @@ impl Graph {
     fn link_uri(&self, pipeline: &gst::Pipeline, uri: &str) -> Result<(), SourceError> {
         let decode = element("uridecodebin")?;
         decode.set_property("uri", full_uri(uri)?);
-        let transport = self.spec.transport;
-        let credentials = self.credentials.clone();
+        let (spec, credentials) = (self.spec.clone(), self.credentials.clone());
         decode.connect("source-setup", false, move |values| {
             let source: gst::Element = values[1].get().expect("the second argument is the source");
-            set_up_source(&source, transport, credentials.as_ref());
+            set_up_source(&source, &spec, credentials.as_ref());
             None
         });
         self.feed_from(&decode, (0..self.spec.outputs.len()).collect());
@@ -120,15 +116,21 @@ impl Graph {
     }
 }
 
+/// What an RTSP server may take to accept a connection or to answer, in microseconds, when its first sample
+/// may take `start_within`: less, so that the error that says more comes first.
+fn answer_within(start_within: Duration) -> u64 {
+    u64::try_from((start_within / 3 * 2).as_micros()).unwrap_or(u64::MAX)
+}
+
 /// Settings for the element that opens the connection, whatever it is.
-fn set_up_source(source: &gst::Element, transport: RtpTransport, credentials: Option<&Credentials>) {
+fn set_up_source(source: &gst::Element, spec: &SourceSpec, credentials: Option<&Credentials>) {
     if source.factory().is_some_and(|factory| factory.name() == "rtspsrc") {
         let location: Option<String> = source.property("location");
         let asks_for_udp = location.is_some_and(|location| location.starts_with("rtspu://"));
-        let protocols = if asks_for_udp || transport == RtpTransport::Udp { "udp" } else { "tcp" };
+        let protocols = if asks_for_udp || spec.transport == RtpTransport::Udp { "udp" } else { "tcp" };
         source.set_property_from_str("protocols", protocols);
         source.set_property("latency", RTSP_LATENCY_MS);
-        source.set_property("tcp-timeout", RTSP_TIMEOUT_US);
+        source.set_property("tcp-timeout", answer_within(spec.start_within));
     }
     if let Some(credentials) = credentials {
         log_in(source, credentials);

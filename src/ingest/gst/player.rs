@@ -50,7 +50,7 @@ impl Source for GstSource {
         Some((host.to_owned(), url.port().unwrap_or(port)))
     }
 
-    fn start(&self, clock: &StreamClock) -> Feed {
+    fn start_within(&self, clock: &StreamClock, patience: Duration) -> Feed {
         let modalities: Vec<_> = self.spec.outputs.iter().map(|output| output.modality).collect();
         let (capacity, when_full) = match self.spec.pace {
             Pace::Live => (feed::LIVE, WhenFull::DropOldest),
@@ -68,7 +68,7 @@ impl Source for GstSource {
             }
         };
         let (sender, feed, running) = feed::channel(&modalities, capacity, when_full, stop);
-        let spec = self.spec.clone();
+        let spec = SourceSpec { start_within: patience, ..self.spec.clone() };
         let origin = Arc::new(Origin::new(spec.offset_ms));
         let player = Player { spec, clock: *clock, pipeline, bus, sender: sender.clone(), origin };
         let name = self.spec.outputs.iter().map(|output| output.name.as_str()).collect::<Vec<_>>().join("+");
