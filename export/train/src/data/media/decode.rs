@@ -7,9 +7,10 @@ use cmpt_core::features::{PictureFrontEnd, PictureSpec, Resized};
 use cmpt_core::modality::Kind;
 
 use super::cache::{Decoded, Decoding};
-use super::still::{self, Rgb};
+use super::still;
 use crate::data::batch::ModalityInfo;
 use crate::data::error::DataError;
+use crate::data::rgb::Rgb;
 use crate::data::wav;
 
 /// Sound is kept up to so many seconds: more than any encoder here hears.
@@ -74,6 +75,14 @@ impl Decoder {
         &self.decoding
     }
 
+    /// What it makes of a picture that was read out of `path`.
+    pub fn decode_picture(&mut self, path: &Path, picture: &Rgb) -> Result<Decoded, DecodeError> {
+        let Some(front_end) = self.front_end.as_mut() else {
+            return Err(corrupt(path, "it is a picture, and no sound"));
+        };
+        pack(vec![image(path, picture, front_end)?]).ok_or_else(|| corrupt(path, "no picture in it"))
+    }
+
     /// Decodes a file.
     pub fn decode(&mut self, path: &Path) -> Result<Decoded, DecodeError> {
         if !path.exists() {
@@ -89,7 +98,7 @@ impl Decoder {
             Decoding::Pictures { kept, .. } => {
                 let front_end = self.front_end.as_mut().expect("pictures have a front end");
                 let pictures = match self.kind {
-                    Kind::Image => vec![image(path, front_end)?],
+                    Kind::Image => vec![image(path, &read_still(path)?, front_end)?],
                     _ => frames(path, front_end, kept)?,
                 };
                 pack(pictures).ok_or_else(|| corrupt(path, "no picture in it"))
@@ -127,10 +136,14 @@ fn sound(path: &Path, rate_hz: u32, longest: usize) -> Result<Vec<i16>, DecodeEr
     }
 }
 
-fn image(path: &Path, front_end: &mut PictureFrontEnd) -> Result<Resized, DecodeError> {
+fn read_still(path: &Path) -> Result<Rgb, DecodeError> {
     let bytes = std::fs::read(path).map_err(|error| corrupt(path, error.to_string()))?;
-    let Rgb { width, height, values } = still::decode(&bytes).map_err(|reason| corrupt(path, reason))?;
-    front_end.resized(&values, width, height).map_err(|error| corrupt(path, error.to_string()))
+    still::decode(&bytes).map_err(|reason| corrupt(path, reason))
+}
+
+fn image(path: &Path, picture: &Rgb, front_end: &mut PictureFrontEnd) -> Result<Resized, DecodeError> {
+    let resized = front_end.resized(&picture.values, picture.width, picture.height);
+    resized.map_err(|error| corrupt(path, error.to_string()))
 }
 
 fn frames(path: &Path, front_end: &mut PictureFrontEnd, kept: usize) -> Result<Vec<Resized>, DecodeError> {

@@ -9,12 +9,12 @@ use cmpt_bundle::manifest::FrontEnd;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::cache::Cache;
+use super::cache::{Cache, Decoded};
 use super::decode::{DecodeError, Decoder};
 use super::store::{FORMAT_VERSION, Header, MediaStore, Part, Row};
 use crate::data::batch::ModalityInfo;
 use crate::data::error::DataError;
-use crate::data::published::{Content, Item, Listing};
+use crate::data::published::{Content, Item, Listing, Poster};
 
 /// A text into the numbers of its tokens.
 pub type Tokenize = dyn Fn(&str) -> Vec<u32> + Sync;
@@ -161,6 +161,9 @@ impl Gathering<'_> {
                 (None, ..) => Ok(None),
                 (Some(Content::Text(text)), None, Some(tokenize)) => Ok(Some(Part::Tokens(tokenize(text)))),
                 (Some(Content::File(path)), Some(decoder), _) => cached(path, decoder, cache)?.map(Some),
+                (Some(Content::Poster(poster)), Some(decoder), _) => {
+                    cached_poster(poster, decoder, cache)?.map(Some)
+                }
                 (Some(content), ..) => {
                     let reason = format!("sample {}: {content:?} for another kind of modality", item.name);
                     return Err(DataError::unusable(reason));
@@ -213,8 +216,30 @@ fn cached(path: &Path, decoder: &mut Decoder, cache: &Cache) -> Result<Result<Pa
         }
         Err(error) => return Ok(Err(DecodeError::Corrupt { path: path.into(), reason: error.to_string() })),
     };
+    kept(cache, key, || decoder.decode(path))
+}
+
+/// The part of a poster: from the cache, or decoded into it.
+fn cached_poster(
+    poster: &Poster,
+    decoder: &mut Decoder,
+    cache: &Cache,
+) -> Result<Result<Part, DecodeError>, DataError> {
+    let picture = match poster.read() {
+        Ok(picture) => picture,
+        Err(reason) => return Ok(Err(DecodeError::Corrupt { path: poster.path().into(), reason })),
+    };
+    let key = Cache::key_of_picture(&picture, decoder.decoding());
+    kept(cache, key, || decoder.decode_picture(poster.path(), &picture))
+}
+
+fn kept(
+    cache: &Cache,
+    key: String,
+    decode: impl FnOnce() -> Result<Decoded, DecodeError>,
+) -> Result<Result<Part, DecodeError>, DataError> {
     if !cache.contains(&key) {
-        match decoder.decode(path) {
+        match decode() {
             Ok(decoded) => cache.write(&key, &decoded)?,
             Err(error) => return Ok(Err(error)),
         }

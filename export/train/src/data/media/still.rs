@@ -7,16 +7,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 use zune_jpeg::zune_core::result::DecodingResult;
 use zune_png::PngDecoder;
 
-/// A picture in RGB.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Rgb {
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// [height, width, 3].
-    pub values: Vec<u8>,
-}
+use crate::data::rgb::Rgb;
 
 /// Decodes a file's content. The orientation that a camera noted is not applied, as CLIP's processor does
 /// not. Errors: what is wrong, in words.

@@ -20,6 +20,7 @@ use super::error::DataError;
 pub use ave::parse_line as parse_ave_line;
 pub use crema_d::parse_name as parse_crema_d_name;
 pub use manifest::{Syntax, parse as parse_manifest};
+pub use mm_imdb::Poster;
 
 /// What a set contains.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +57,8 @@ pub struct Item {
 pub enum Content {
     /// A file of sound, of one picture or of moving pictures.
     File(PathBuf),
+    /// A picture in a file of many.
+    Poster(Poster),
     /// The text itself.
     Text(String),
 }
@@ -80,7 +83,7 @@ pub enum Form {
     KineticsSounds,
     /// `texts/{train,test}_titles.csv` and `images/{train,test}/{class}/*.jpg`.
     UpmcFood101,
-    /// `split.json`, `dataset/{film}.json` and `dataset/{film}.jpeg`.
+    /// `split.json`, `dataset/{film}.json` and `dataset/{film}.jpeg`, or `multimodal_imdb.hdf5` and `metadata.npy`.
     MmImdb,
     /// A manifest, JSON lines or CSV: a path for each modality, labels, split.
     Manifest(PathBuf),

@@ -1,17 +1,16 @@
-//! MM-IMDb (Arevalo et al. 2017): plot and poster of a film, and its genres.
+//! MM-IMDb as `split.json`, and `dataset/{film}.json` and `dataset/{film}.jpeg` for each film.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use cmpt_bundle::manifest::Task;
-use cmpt_core::modality::Kind;
 use serde::Deserialize;
 
-use super::{Content, FieldError, Item, Listing, read_text};
 use crate::data::batch::Split;
 use crate::data::error::DataError;
+use crate::data::published::{Content, FieldError, Item, Listing, read_text};
 
-const SPLITS: &str = "split.json";
+/// Which film is of which split.
+pub(super) const SPLITS: &str = "split.json";
 const FOLDER: &str = "dataset";
 
 /// The genres that are told apart; films have others too, which are too rare to learn.
@@ -35,26 +34,13 @@ pub(super) fn list(root: &Path) -> Result<Listing, DataError> {
         .map_err(|error| DataError::malformed(&path, format!("{error}, expected lists of films by split")))?;
     let mut items = Vec::new();
     for (name, films) in &splits {
-        let split = match name.as_str() {
-            "train" => Split::Train,
-            "dev" | "val" => Split::Validation,
-            "test" => Split::Test,
-            other => {
-                let error = FieldError::new("split", other, "`train`, `dev` or `test`");
-                return Err(DataError::malformed(path, error.to_string()));
-            }
-        };
+        let split = super::split(name).map_err(|error| DataError::malformed(&path, error.to_string()))?;
         for film in films {
             items.push(read_film(root, film, split)?);
         }
     }
-    Ok(Listing {
-        description: "MM-IMDb: posters and plots under 23 genres".into(),
-        task: Task::Multilabel,
-        labels: GENRES.map(str::to_owned).into(),
-        modalities: vec![("image".into(), Kind::Image), ("text".into(), Kind::Text)],
-        items,
-    })
+    let labels = GENRES.map(str::to_owned).into();
+    Ok(super::listing("MM-IMDb: posters and plots under 23 genres".into(), labels, items))
 }
 
 fn read_film(root: &Path, film: &str, split: Split) -> Result<Item, DataError> {
