@@ -357,10 +357,13 @@ mod tests {
     const AUDIO: ModalityId = ModalityId(0);
     const VIDEO: ModalityId = ModalityId(1);
 
-    /// Hands the sending end of each run to the test.
+    /// The sending end of a run, and how long it may take to its first sample.
+    type Started = (FeedSender, Running, Duration);
+
+    /// Hands each run to the test.
     struct Scripted {
         spec: SourceSpec,
-        started: mpsc::Sender<(FeedSender, Running)>,
+        started: mpsc::Sender<Started>,
     }
 
     impl Source for Scripted {
@@ -368,9 +371,9 @@ mod tests {
             &self.spec
         }
 
-        fn start_within(&self, _: &StreamClock, _: Duration) -> Feed {
+        fn start_within(&self, _: &StreamClock, patience: Duration) -> Feed {
             let (sender, feed, running) = channel(&[AUDIO, VIDEO], LIVE, WhenFull::DropOldest, || ());
-            self.started.try_send((sender, running)).unwrap();
+            self.started.try_send((sender, running, patience)).unwrap();
             feed
         }
     }
@@ -400,7 +403,7 @@ mod tests {
         inbox: mpsc::Receiver<StreamMessage>,
         shutdown: CancellationToken,
         running: tokio::task::JoinHandle<()>,
-        runs: mpsc::Receiver<(FeedSender, Running)>,
+        runs: mpsc::Receiver<Started>,
     }
 
     impl Site {
@@ -438,7 +441,7 @@ mod tests {
     #[tokio::test]
     async fn a_modality_that_lacks_is_lost_alone_and_the_source_is_not_started_again() {
         let mut site = Site::start();
-        let (sender, running) = site.runs.recv().await.unwrap();
+        let (sender, running, _) = site.runs.recv().await.unwrap();
         let media = site.media.clone();
         sender.lack(1, SourceError::NoStream { media, kind: "video", modality: "video".into() });
         assert_eq!(site.told().await, "Error of 1");
@@ -455,7 +458,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_source_whose_samples_are_all_of_long_ago_is_started_again() {
         let mut site = Site::start();
-        let (sender, running) = site.runs.recv().await.unwrap();
+        let (sender, running, _) = site.runs.recv().await.unwrap();
         let long_ago = Timestamp::ZERO - 2 * BEHIND;
         for at in [long_ago, Timestamp::ZERO, long_ago] {
             sender.send(0, sound_at(at)).unwrap();
@@ -466,8 +469,44 @@ mod tests {
         tokio::time::advance(Duration::from_millis(1)).await;
         sender.send(0, sound_at(long_ago)).unwrap();
         drop(running);
-        let (_sender, running) = site.runs.recv().await.unwrap();
+        let (_sender, running, _) = site.runs.recv().await.unwrap();
         drop(running);
+        site.end().await;
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_has_answered_is_given_up_sooner_and_then_later_and_later() {
+        let mut site = Site::start();
+        let media = site.media.clone();
+        let (mut delivers, mut given) = (true, Vec::new());
+        for _ in 0..5 {
+            let (sender, running, patience) = site.runs.recv().await.unwrap();
+            given.push(patience);
+            if std::mem::take(&mut delivers) {
+                sender.send(0, sound()).unwrap();
+                assert_eq!(site.told().await, "sample of 0");
+            }
+            tokio::time::advance(patience).await;
+            sender.fail(SourceError::Stalled { media: media.clone(), after: patience });
+            drop(running);
+        }
+        let later = [1, 2, 4, 8].map(|times| times * SourceSpec::STALL_AFTER);
+        assert_eq!(given, [&[SourceSpec::START_WITHIN][..], &later].concat());
+        site.end().await;
+    }
+
+    /// A dead server is no reason to wait longer for one that lives.
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_is_refused_at_once_is_given_no_more_time_for_it() {
+        let mut site = Site::start();
+        for _ in 0..3 {
+            let (sender, running, patience) = site.runs.recv().await.unwrap();
+            assert_eq!(patience, SourceSpec::START_WITHIN);
+            let media = site.media.clone();
+            sender.fail(SourceError::Unreachable { media, message: "refused".into() });
+            drop(running);
+            assert_eq!(site.told().await, "Error of 0");
+            assert_eq!(site.told().await, "Error of 1");
+        }
         site.end().await;
     }
 }
