@@ -473,6 +473,7 @@ mod tests {
         drop(running);
         site.end().await;
     }
+
     #[tokio::test(start_paused = true)]
     async fn a_source_that_has_answered_is_given_up_sooner_and_then_later_and_later() {
         let mut site = Site::start();
