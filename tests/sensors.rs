@@ -142,7 +142,7 @@ fn quiet_night() -> Vec<Second> {
     let second = |at: usize| Second {
         digit: 0,
         frame: (0..WIDTH * HEIGHT)
-            .map(|n| if (n % WIDTH < WIDTH / 2) == at.is_multiple_of(2) { 12 } else { 14 })
+            .map(|n| if (n % WIDTH < WIDTH / 8) == at.is_multiple_of(2) { 12 } else { 13 })
             .collect(),
         sound: (0..RATE_HZ).map(|_| noise()).collect(),
     };
