@@ -75,16 +75,10 @@ impl Motion {
         }
     }
 
-    /// What a picture does, from what its cells changed by, in levels, and whether it `stands`. Those that
-    /// change most, `ignored_share` of them, are left out.
-    pub(super) fn classify(
-        &mut self,
-        at: Timestamp,
-        cells: &[f32],
-        stands: bool,
-        ignored_share: f32,
-    ) -> Change {
-        let change = if stands { Change::Stands } else { self.classify_change(cells, ignored_share) };
+    /// What a picture does, from what its cells changed by and their mean without those that change most,
+    /// `activity`, both in levels, and whether it `stands`.
+    pub(super) fn classify(&mut self, at: Timestamp, cells: &[f32], activity: f32, stands: bool) -> Change {
+        let change = if stands { Change::Stands } else { self.classify_change(cells, activity) };
         (self.stood, self.cut) = (change == Change::Stands, change == Change::Cut);
         let moved = match change {
             Change::Moved | Change::Cut => {
@@ -104,14 +98,12 @@ impl Motion {
     }
 
     /// Of one that does not stand.
-    fn classify_change(&mut self, cells: &[f32], ignored_share: f32) -> Change {
+    fn classify_change(&mut self, cells: &[f32], activity: f32) -> Change {
         self.sorted.clear();
         self.sorted.extend_from_slice(cells);
         self.sorted.sort_unstable_by(f32::total_cmp);
         let all = self.sorted.len();
         let (median, most) = (self.sorted[all / 2], self.sorted[(all as f32 * FLAT_SHARE) as usize]);
-        let kept = &self.sorted[..all - ((all as f32 * ignored_share) as usize).min(all - 1)];
-        let activity = kept.iter().sum::<f32>() / kept.len() as f32;
         let times = if self.stood { JUMP_TIMES } else { CUT_TIMES };
         let cuts = activity > CUT_LEAST.max(times * self.usual);
         let flat = median >= FLAT_MEDIAN && most <= FLAT_LEAST + FLAT_TIMES * median;

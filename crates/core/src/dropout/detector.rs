@@ -52,12 +52,12 @@ pub struct StateChange {
 ///   pictures. A sensor that is lost can change its reason.
 /// - *Recovering*: a good sample arrived: one without flaw, and after a freeze one that differs from
 ///   the frozen picture. Clipped sound is good again after a second without clipping.
-/// - *Healthy* again: a good sample arrived `recover_after_ms` or more after recovery began. A flaw in
-///   between is tolerated up to half of its time; a longer one is a relapse. Half, because a
+/// - *Healthy* again: a good sample arrived `recover_after_ms` or more after recovery began. The flaw that it
+///   recovers from is tolerated in between for up to half of its time; longer is a relapse. Half, because a
 ///   pause that is legitimate (between two words, two slides) must not keep a sensor from ever
-///   recovering, while a sensor that flaps near its threshold must not be called healthy. A pause in
-///   delivery is no relapse before its full time, since a network may pause at any moment; but one of
-///   half that time, unless the sensor is as slow as that, lets recovery begin anew.
+///   recovering, while a sensor that flaps near its threshold must not be called healthy. Another flaw has its
+///   full time, and so has a pause in delivery, since a network may pause at any moment; but a pause of half that
+///   time, unless the sensor is as slow as that, lets recovery begin anew.
 pub struct DropoutDetector {
     thresholds: SensorThresholds,
     phase: Phase,

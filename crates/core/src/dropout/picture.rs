@@ -204,9 +204,10 @@ impl PictureMeter {
         statistics.settled = self.noise.is_settled();
         statistics.noise = self.noise.mean().map(|levels| levels / 255.0);
         self.grid.differences(&self.luma, &self.previous, &mut self.cells);
-        statistics.activity = Some(trimmed_mean(&self.cells, frozen.ignored_share, &mut self.scratch));
+        let activity = trimmed_mean(&self.cells, frozen.ignored_share, &mut self.scratch);
+        statistics.activity = Some(activity);
         let stands = statistics.stands(&frozen);
-        statistics.change = Some(self.motion.classify(at, &self.cells, stands, frozen.ignored_share));
+        statistics.change = Some(self.motion.classify(at, &self.cells, 255.0 * activity, stands));
         statistics.whole = self.motion.is_whole();
     }
 }
