@@ -45,7 +45,8 @@ struct State {
 enum Lane {
     /// Its stream may still come.
     Awaited,
-    Fed(AppSink),
+    /// The pad is where its stream comes in.
+    Fed(AppSink, gst::Pad),
     /// All streams are known, and its own is not among them.
     Lacking,
 }
@@ -64,18 +65,24 @@ impl Tails {
     }
 
     /// Gives `pad` to the first of `lanes` that wants its kind and has none.
+    ///
+    /// A lane may have had one: where a transport stream gets another list of tracks, those that stay come out of new
+    /// pads too.
     pub(super) fn offer(&self, lanes: &[usize], pad: &gst::Pad) {
         let kind = raw_kind(pad);
         let mut state = self.lock();
         let wants = |lane: &usize| {
-            let unfed = !matches!(state.lanes[*lane], Lane::Fed(_));
-            unfed && kind.as_deref() == Some(self.outputs[*lane].format.kind())
+            let fed = matches!(&state.lanes[*lane], Lane::Fed(_, entry) if entry.is_linked());
+            !fed && kind.as_deref() == Some(self.outputs[*lane].format.kind())
         };
-        let lane = lanes.iter().copied().find(wants).filter(|_| !pad.is_linked());
-        if let Some(lane) = lane {
-            // What does not link stays unfed, and is told as such once all streams are known.
-            let _ = self.feed(&mut state, lane, pad);
-        }
+        let Some(lane) = lanes.iter().copied().find(wants).filter(|_| !pad.is_linked()) else { return };
+        // What does not link stays unfed, and is told as such: once all streams are known, or as a stall.
+        let _ = match &state.lanes[lane] {
+            Lane::Fed(_, entry) => pad.link(entry).map(drop).map_err(|error| error.to_string()),
+            Lane::Awaited | Lane::Lacking => {
+                self.feed(&mut state, lane, pad).map_err(|error| error.to_string())
+            }
+        };
     }
 
     /// Feeds `lane` from `pad`. Errors: an element lacks, or they do not link.
@@ -105,7 +112,7 @@ impl Tails {
         let mut state = self.lock();
         state.sync = true;
         for lane in &state.lanes {
-            if let Lane::Fed(sink) = lane {
+            if let Lane::Fed(sink, _) = lane {
                 sink.set_sync(true);
             }
         }
@@ -150,7 +157,7 @@ impl Tails {
             }
             return linked;
         }
-        state.lanes[lane] = Lane::Fed(sink);
+        state.lanes[lane] = Lane::Fed(sink, entry);
         Ok(())
     }
 
