@@ -15,6 +15,11 @@ use crate::path::{PLAIN, is_plain};
 /// One part more than this in a window is a mistake, not a model: ten seconds at 100 Hz.
 const MAX_FRAMES: usize = 1000;
 
+/// An hour: samples of a whole window are held in memory.
+const MAX_WINDOW_MS: u64 = 3_600_000;
+/// More than any text model reads.
+const MAX_TOKENS: usize = 1 << 20;
+
 /// Everything that is wrong with a manifest in itself.
 pub(crate) fn validate(manifest: &Manifest, problems: &mut Problems) {
     if manifest.format_version != FORMAT_VERSION {
@@ -23,8 +28,8 @@ pub(crate) fn validate(manifest: &Manifest, problems: &mut Problems) {
     id("name", &manifest.name, problems);
     version(&manifest.version, problems);
     labels(&manifest.labels, problems);
-    positive("window.length_ms", manifest.window.length_ms, problems);
-    positive("window.hop_ms", manifest.window.hop_ms, problems);
+    at_most("window.length_ms", manifest.window.length_ms, MAX_WINDOW_MS, problems);
+    at_most("window.hop_ms", manifest.window.hop_ms, MAX_WINDOW_MS, problems);
     positive("width", manifest.width, problems);
     modalities(manifest, problems);
     patterns(manifest, problems);
@@ -53,6 +58,17 @@ fn version(value: &str, problems: &mut Problems) {
 fn positive<N: PartialEq + Default + Display>(field: impl Into<String>, value: N, problems: &mut Problems) {
     if value == N::default() {
         problems.field(field, value, "at least 1");
+    }
+}
+
+fn at_most<N: PartialOrd + Default + Display>(
+    field: impl Into<String>,
+    value: N,
+    most: N,
+    problems: &mut Problems,
+) {
+    if value == N::default() || value > most {
+        problems.field(field, value, format!("1 to {most}"));
     }
 }
 
@@ -121,7 +137,7 @@ fn front_end(at: &str, modality: &Modality, problems: &mut Problems) {
             }
         }
         (FrontEnd::WordPiece(spec), Kind::Text) => {
-            positive(format!("{at}.front_end.tokens"), spec.tokens, problems);
+            at_most(format!("{at}.front_end.tokens"), spec.tokens, MAX_TOKENS, problems);
         }
         (front_end, kind) => {
             let found = match front_end {

@@ -121,8 +121,19 @@ fn each_wrong_value_is_named_with_what_was_expected() {
         json!("low"),
         "manifest.json: `labels[1]` is \"low\", expected a name that is not taken",
     );
-    check("/window/hop_ms", json!(0), "manifest.json: `window.hop_ms` is 0, expected at least 1");
+    check("/window/hop_ms", json!(0), "manifest.json: `window.hop_ms` is 0, expected 1 to 3600000");
+    check(
+        "/window/length_ms",
+        json!(3_600_001),
+        "manifest.json: `window.length_ms` is 3600001, expected 1 to 3600000",
+    );
     check("/modalities/0/width", json!(0), "manifest.json: `modalities[0].width` is 0, expected at least 1");
+    // What no memory holds is told before it is allocated.
+    check(
+        "/modalities/0/front_end/n_mels",
+        json!(1_u64 << 48),
+        "manifest.json: `modalities[0].front_end.n_mels` is 281474976710656, expected 1 to half of `fft_samples`",
+    );
     check(
         "/modalities/0/frames",
         json!(3),

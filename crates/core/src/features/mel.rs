@@ -8,6 +8,11 @@ use serde::{Deserialize, Serialize};
 /// Share of the previous sample that is subtracted from each sample (Kaldi's default).
 const PRE_EMPHASIS: f32 = 0.97;
 
+/// The longest transform: four seconds of the highest rates in use.
+const MOST_FFT_SAMPLES: usize = 1 << 18;
+/// The most values of one window, 64 MB: what is beyond is a mistake, and would be allocated before it is told.
+const MOST_VALUES: usize = 1 << 24;
+
 /// Parameters of the log-mel front end; data of the bundle manifest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -189,10 +194,16 @@ fn check(spec: &MelSpec) -> Result<(), MelError> {
         (
             "fft_samples",
             spec.fft_samples as f64,
-            spec.fft_samples.is_power_of_two() && spec.fft_samples >= spec.window_samples,
-            "a power of two not below `window_samples`",
+            spec.fft_samples.is_power_of_two()
+                && (spec.window_samples..=MOST_FFT_SAMPLES).contains(&spec.fft_samples),
+            "a power of two not below `window_samples`, at most 262144",
         ),
-        ("n_mels", spec.n_mels as f64, spec.n_mels > 0, "at least 1 bin"),
+        (
+            "n_mels",
+            spec.n_mels as f64,
+            (1..=spec.fft_samples / 2).contains(&spec.n_mels),
+            "1 to half of `fft_samples`",
+        ),
         ("low_hz", f64::from(spec.low_hz), spec.low_hz >= 0.0, "0 or more"),
         (
             "high_hz",
@@ -200,7 +211,12 @@ fn check(spec: &MelSpec) -> Result<(), MelError> {
             spec.high_hz > spec.low_hz && spec.high_hz <= nyquist_hz,
             "above `low_hz` and at most half of `sample_rate_hz`",
         ),
-        ("steps", spec.steps as f64, spec.steps > 0, "at least 1 step"),
+        (
+            "steps",
+            spec.steps as f64,
+            (1..=MOST_VALUES / spec.n_mels.max(1)).contains(&spec.steps),
+            "at least 1 step, and at most 16777216 values with `n_mels`",
+        ),
         ("mean", f64::from(spec.mean), spec.mean.is_finite(), "a finite number"),
         (
             "divisor",
@@ -330,15 +346,18 @@ mod tests {
     #[test]
     fn a_bad_parameter_is_an_error_that_names_it() {
         type Spoil = fn(&mut MelSpec);
-        let cases: [(&str, Spoil); 10] = [
+        let cases: [(&str, Spoil); 13] = [
             ("sample_rate_hz", |s| s.sample_rate_hz = 0),
             ("window_samples", |s| s.window_samples = 1),
             ("hop_samples", |s| s.hop_samples = 0),
             ("fft_samples", |s| s.fft_samples = 500),
             ("fft_samples", |s| s.fft_samples = 256),
+            ("fft_samples", |s| s.fft_samples = 1 << 40),
             ("n_mels", |s| s.n_mels = 0),
+            ("n_mels", |s| s.n_mels = 257),
             ("high_hz", |s| s.high_hz = 8001.0),
             ("steps", |s| s.steps = 0),
+            ("steps", |s| s.steps = 131_073),
             ("divisor", |s| s.divisor = 0.0),
             ("range_db", |s| s.range_db = Some(0.0)),
         ];

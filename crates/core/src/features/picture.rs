@@ -3,6 +3,9 @@
 use cmpt_kernels::{Channels, Filter, Scaler, Size};
 use serde::{Deserialize, Serialize};
 
+/// The largest model input: 200 MB in three channels. What is beyond is a mistake.
+const MOST_EDGE: usize = 4096;
+
 /// Parameters of the picture front end; data of the bundle manifest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -170,8 +173,8 @@ fn luma(&[red, green, blue]: &[u8; 3]) -> u8 {
 
 fn check(spec: &PictureSpec) -> Result<(), PictureError> {
     let error = |field, value: String, expected| Err(PictureError::Field { field, value, expected });
-    if spec.edge == 0 || spec.edge > u16::MAX as usize {
-        return error("edge", spec.edge.to_string(), "1 to 65535 pixels");
+    if !(1..=MOST_EDGE).contains(&spec.edge) {
+        return error("edge", spec.edge.to_string(), "1 to 4096 pixels");
     }
     if ![1, 3].contains(&spec.mean.len()) || spec.mean.iter().any(|mean| !mean.is_finite()) {
         return error("mean", format!("{:?}", spec.mean), "1 or 3 finite numbers");
@@ -281,6 +284,7 @@ mod tests {
     fn a_bad_parameter_is_an_error_that_names_it() {
         let cases = [
             ("edge", PictureSpec { edge: 0, ..spec(1, 3) }),
+            ("edge", PictureSpec { edge: 4097, ..spec(1, 3) }),
             ("mean", spec(28, 2)),
             ("mean", PictureSpec { mean: vec![f32::NAN], ..spec(28, 1) }),
             ("std", PictureSpec { std: vec![1.0], ..spec(28, 3) }),
