@@ -48,7 +48,7 @@ apt_train := dataset-fashion-mnist espeak-ng flite festival \
   festvox-ca-ona-hts festvox-czech-dita festvox-czech-krb festvox-czech-machac festvox-czech-ph \
   festvox-italp16k festvox-itapc16k festvox-ru festvox-suopuhe-lj festvox-suopuhe-mv
 
-.PHONY: help setup setup-test setup-train build demo soak bench suite live-unit parity-full lint test
+.PHONY: help setup setup-test setup-train build demo soak bench suite fuzz live-unit parity-full lint test
 .PHONY: packages packages-test packages-train packages-suite fmt clippy doc deny scripts unit features unit-file bundle
 
 help: ## what can be made
@@ -206,6 +206,21 @@ bench-train: $(parity) $(peft) ## a training step of the paper's full model, bes
 	$(PYTHON) benches/compare.py $(BENCH_STEPS) $(TARGET)/release/examples/step $(BENCH_TRAIN) -- \
 		env LD_LIBRARY_PATH=.venv-parity/stubs PYTHONPATH=.libtorch:.peft HF_HUB_OFFLINE=1 \
 		.venv-parity/bin/python benches/peft_step.py $(BENCH_TRAIN)
+
+# Without a sanitizer: nothing of ours is unsafe, and libtorch was built without one. An HDF5 file needs some to begin with.
+FUZZ_SECONDS ?= 60
+fuzz: $(libtorch) $(hdf5) ## every fuzz target for a minute; needs a nightly toolchain and cargo-fuzz
+	mkdir -p export/train/fuzz/corpus/archive
+	for case in .venv-hdf5/fixture/*/; do \
+		[ "$$(basename $$case)" = whole ] \
+			|| cp $$case/multimodal_imdb.hdf5 export/train/fuzz/corpus/archive/$$(basename $$case); \
+	done
+	for folder in crates/core crates/bundle export/train; do \
+		cd $(CURDIR)/$$folder; \
+		for target in $$($(CARGO) +nightly fuzz list); do \
+			$(CARGO) +nightly fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=500000; \
+		done; \
+	done
 
 # Not part of `test`: it boots a container, which not every machine that builds may do.
 live-unit: build ## the service file under a real systemd, in a container; as root

@@ -80,7 +80,8 @@ fn read_labelled(images: &Path, labels: &Path) -> Result<(Idx, Vec<u8>), DataErr
     Ok((pictures, classes.values))
 }
 
-fn parse(bytes: &[u8], dimensions: usize) -> Result<Idx, String> {
+/// Reads a decompressed stream, as [`read`] does. Errors: offset, what was found and what was expected.
+pub fn parse(bytes: &[u8], dimensions: usize) -> Result<Idx, String> {
     const UNSIGNED_BYTE: u8 = 8;
     let header = 4 + 4 * dimensions;
     if bytes.len() < header {

@@ -9,7 +9,7 @@ pub mod error;
 pub mod front_end;
 mod fsdd;
 mod hdf5;
-mod idx;
+pub mod idx;
 pub mod media;
 pub mod missing;
 pub mod open;

@@ -18,6 +18,8 @@ const FORMAT_VERSION: u32 = 1;
 const HEADER: &str = "dataset.json";
 const SAMPLES: &str = "samples.jsonl";
 const ARRAYS: &str = "arrays.safetensors";
+/// The most samples of an epoch, whose order is held in memory.
+const MOST_EPOCH_SAMPLES: usize = 100_000_000;
 
 /// A dataset in memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,11 +117,15 @@ pub enum Array {
 }
 
 impl Array {
-    fn len(&self) -> usize {
-        match self {
-            Self::Pictures { values, .. } => values.len(),
-            Self::Sounds(values) => values.len(),
-        }
+    /// Whether an entry lies in it: a whole picture, or some sound.
+    fn has(&self, entry: &Entry) -> bool {
+        let (whole, length) = match self {
+            Self::Pictures { height, width, values } => {
+                (height.checked_mul(*width) == Some(entry.length), values.len())
+            }
+            Self::Sounds(values) => (true, values.len()),
+        };
+        whole && entry.length > 0 && entry.start.checked_add(entry.length).is_some_and(|end| end <= length)
     }
 }
 
@@ -167,11 +173,20 @@ impl Store {
     }
 
     fn check(&self, folder: &Path) -> Result<(), DataError> {
+        let Header { labels, epoch_samples, .. } = &self.header;
+        let wrong = |reason: String| DataError::malformed(folder.join(HEADER), reason);
+        if labels.is_empty() {
+            return Err(wrong("labels is empty, expected at least one".into()));
+        }
+        if *epoch_samples > MOST_EPOCH_SAMPLES {
+            return Err(wrong(format!(
+                "epoch_samples is {epoch_samples}, expected at most {MOST_EPOCH_SAMPLES}"
+            )));
+        }
         for (line, entry) in self.entries.iter().enumerate() {
-            let array = self.arrays.get(entry.modality).map_or(0, Array::len);
-            let inside = entry.start.checked_add(entry.length).is_some_and(|end| end <= array);
             let weighs = entry.weight.is_finite() && entry.weight >= 0.0;
-            if !inside || entry.length == 0 || entry.label >= self.header.labels.len() || !weighs {
+            let fits = self.arrays.get(entry.modality).is_some_and(|array| array.has(entry));
+            if !(fits && weighs && entry.label < labels.len()) {
                 let reason = format!("line {} does not fit the dataset: {entry:?}", line + 1);
                 return Err(DataError::malformed(folder.join(SAMPLES), reason));
             }
@@ -304,8 +319,15 @@ mod tests {
             fs::write(&path, whole).unwrap();
         };
         damage(SAMPLES, b"{}\n", "line 1: missing field");
+        let text = |file: &str| fs::read_to_string(out.join(file)).unwrap();
+        let half = text(SAMPLES).replace("\"length\":4", "\"length\":2");
+        damage(SAMPLES, half.as_bytes(), "line 2 does not fit the dataset");
         damage(ARRAYS, b"short", "");
         damage(HEADER, b"{\"format_version\": 1, \"extra\": 2}", "unknown field `extra`");
+        let endless = text(HEADER).replace("\"epoch_samples\": 4", "\"epoch_samples\": 100000001");
+        damage(HEADER, endless.as_bytes(), "epoch_samples is 100000001, expected at most 100000000");
+        let header = serde_json::to_vec(&Header { labels: Vec::new(), ..store().header }).unwrap();
+        damage(HEADER, &header, "labels is empty, expected at least one");
         fs::remove_file(out.join(HEADER)).unwrap();
         assert!(matches!(Store::read(&out).unwrap_err(), DataError::Read { .. }));
     }

@@ -20,7 +20,7 @@ use super::error::DataError;
 pub use ave::parse_line as parse_ave_line;
 pub use crema_d::parse_name as parse_crema_d_name;
 pub use manifest::{Syntax, parse as parse_manifest};
-pub use mm_imdb::Poster;
+pub use mm_imdb::{Poster, parse_words as parse_mm_imdb_words};
 
 /// What a set contains.
 #[derive(Clone, Debug, PartialEq)]

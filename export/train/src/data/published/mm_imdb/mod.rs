@@ -20,6 +20,7 @@ use crate::data::batch::Split;
 use crate::data::error::DataError;
 
 pub use posters::Poster;
+pub use words::parse as parse_words;
 
 pub(super) fn list(root: &Path) -> Result<Listing, DataError> {
     let [films, archive] = [films::SPLITS, archive::FILE].map(|file| root.join(file));

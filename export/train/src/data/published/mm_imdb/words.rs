@@ -1,15 +1,26 @@
 //! The words that MM-IMDb's HDF5 form has the numbers of: a dictionary of dictionaries in `metadata.npy`, pickled.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_pickle::{DeOptions, HashableValue, Value, value_from_slice};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_pickle::DeOptions;
 
 use crate::data::error::DataError;
 
-/// Which entry of the dictionary has words by their numbers.
-const WORDS: &str = "ix_to_word";
 /// How a file that `numpy.save` wrote begins.
 const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// The state of an array of numpy that holds one object: version, shape, type, order and what is in it.
+#[derive(Deserialize)]
+struct State(IgnoredAny, IgnoredAny, IgnoredAny, IgnoredAny, [Metadata; 1]);
+
+/// The object, of which only this is of use.
+#[derive(Deserialize)]
+struct Metadata {
+    ix_to_word: BTreeMap<i64, String>,
+}
 
 /// Words by their numbers.
 pub(super) fn read(path: &Path) -> Result<Vec<String>, DataError> {
@@ -23,26 +34,18 @@ pub(super) fn read(path: &Path) -> Result<Vec<String>, DataError> {
     parse(&bytes).map_err(|reason| DataError::malformed(path, reason))
 }
 
-fn parse(file: &[u8]) -> Result<Vec<String>, String> {
+/// The words in the bytes of `metadata.npy`. Errors: what is wrong with it, in words.
+pub fn parse(file: &[u8]) -> Result<Vec<String>, String> {
     let pickle = pickle_of(file).ok_or("it does not begin as a file of numpy that holds an object")?;
-    // Types of numpy need no meaning here: the state of its array is a tuple that ends with a list of what is in it.
+    // Types of numpy need no meaning here: what is pickled of an array is its state.
     let options = DeOptions::new().decode_strings().replace_unresolved_globals();
-    let value = value_from_slice(pickle, options).map_err(|error| format!("pickle: {error}"))?;
-    let lacking = || format!("no dictionary {WORDS} in it");
-    let Value::Tuple(mut state) = value else { return Err(lacking()) };
-    let Some(Value::List(mut objects)) = state.pop() else { return Err(lacking()) };
-    let Some(Value::Dict(mut metadata)) = objects.pop() else { return Err(lacking()) };
-    let Some(Value::Dict(words)) = metadata.remove(&HashableValue::String(WORDS.into())) else {
-        return Err(lacking());
-    };
-    let count = words.len();
-    let word = |(number, (key, word)): (usize, (HashableValue, Value))| match (key, word) {
-        (HashableValue::I64(key), Value::String(word)) if key == number as i64 => Ok(word),
-        (key, word) => {
-            Err(format!("{WORDS} has {word} under {key}, expected a word under each of 0 to {}", count - 1))
-        }
-    };
-    words.into_iter().enumerate().map(word).collect()
+    let State(.., [Metadata { ix_to_word: words }]) =
+        serde_pickle::from_slice(pickle, options).map_err(|error| format!("pickle: {error}"))?;
+    if let Some((number, key)) = (0..).zip(words.keys()).find(|(number, key)| number != *key) {
+        let last = words.len() - 1;
+        return Err(format!("ix_to_word has {key} as number {number}, expected each of 0 to {last}"));
+    }
+    Ok(words.into_values().collect())
 }
 
 /// What follows the header, where it says that it is an object.
@@ -67,8 +70,8 @@ mod tests {
     fn file(objects: &str) -> Vec<u8> {
         const HEADER: &str = "{'descr': '|O', 'fortran_order': False, 'shape': (), }\n";
         let head = [MAGIC, &[1, 0], &(HEADER.len() as u16).to_le_bytes(), HEADER.as_bytes()].concat();
-        // A tuple of a number and of a list.
-        [head, format!("(I1\n(l{objects}t.").into_bytes()].concat()
+        // A tuple of four things of no use and of a list.
+        [head, format!("(I1\n(tNI00\n(l{objects}t.").into_bytes()].concat()
     }
 
     #[test]
@@ -79,13 +82,10 @@ mod tests {
             let error = parse(file).unwrap_err();
             assert!(error.contains(expected), "{error}");
         };
-        wrong(
-            &metadata("I0\nVa\nsI2\nVb\n"),
-            "ix_to_word has \"b\" under 2, expected a word under each of 0 to 1",
-        );
-        wrong(&metadata("I0\nI1\n"), "ix_to_word has 1 under 0");
-        wrong(&file("(dVwords\nI1\nsa"), "no dictionary ix_to_word");
-        wrong(&file(""), "no dictionary ix_to_word");
+        wrong(&metadata("I0\nVa\nsI2\nVb\n"), "ix_to_word has 2 as number 1, expected each of 0 to 1");
+        wrong(&metadata("I0\nI1\n"), "expected a string");
+        wrong(&file("(dVwords\nI1\nsa"), "missing field `ix_to_word`");
+        wrong(&file(""), "expected an array of length 1");
         wrong(&metadata("I0\nVa\n")[..80], "pickle: ");
         wrong(b"\x93NUMPY\x01\x00\xff\xff", "it does not begin as a file of numpy");
         wrong(b"PK", "it does not begin as a file of numpy");
