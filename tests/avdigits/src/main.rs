@@ -110,6 +110,9 @@ struct TormentArgs {
     /// How long all is well between two episodes, in milliseconds.
     #[arg(long, default_value_t = 7000)]
     quiet_ms: u64,
+    /// Media come over UDP instead of the connection that they were asked for on.
+    #[arg(long)]
+    udp: bool,
     /// Seed of the plan.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -218,6 +221,7 @@ fn torment(args: &TormentArgs) -> Result<ExitCode> {
         cmptd: args.cmptd.clone(),
         bundle: args.bundle.clone(),
         streams: args.streams,
+        udp: args.udp,
         folder: args.out.clone(),
         length,
     };
@@ -225,6 +229,7 @@ fn torment(args: &TormentArgs) -> Result<ExitCode> {
     let judgement = torment::judge(&record.happened, &record.labels, args.streams, HOP_MS);
     let result = serde_json::json!({
         "faults": torment::count(&plan), "seed": args.seed, "streams": args.streams, "minutes": args.minutes,
+        "udp": args.udp,
         "looks": record.looks, "judgement": judgement,
     });
     let path = args.out.join("result.json");

@@ -42,6 +42,8 @@ pub struct Setup {
     pub bundle: PathBuf,
     /// How many streams, each with a camera and a microphone.
     pub streams: usize,
+    /// Whether media come over UDP.
+    pub udp: bool,
     /// Where the configuration and the daemon's log go.
     pub folder: PathBuf,
     /// How long it takes, at least.
@@ -82,7 +84,7 @@ pub fn run(setup: &Setup, plan: &[Planned]) -> Result<Record> {
     let rigs = (0..setup.streams).map(|_| Rig::listen(&servers, &mut ports));
     let mut rigs = rigs.collect::<Result<Vec<_>>>()?;
     let config = setup.folder.join("cmptd.toml");
-    fs::write(&config, configuration(&setup.bundle, &rigs)).context("write the configuration")?;
+    fs::write(&config, configuration(setup, &rigs)).context("write the configuration")?;
     let mut daemon = Daemon::start(&setup.cmptd, &config, &setup.folder)?;
 
     let (start, start_unix) = (Instant::now(), unix());
@@ -276,16 +278,19 @@ impl Rig {
     }
 }
 
-fn configuration(bundle: &Path, rigs: &[Rig]) -> String {
+fn configuration(setup: &Setup, rigs: &[Rig]) -> String {
+    let transport = if setup.udp { "udp" } else { "tcp" };
     let mut text = format!(
         "node = \"torment\"\n[model]\nbundle = {:?}\n[engine]\ndevice = \"cpu\"\n[publish]\nstdout = true\n",
-        bundle.display().to_string()
+        setup.bundle.display().to_string()
     );
     for (index, rig) in rigs.iter().enumerate() {
         let sources = [(rig.camera.url(), "video"), (rig.microphone.url(), "audio")];
         text += &format!("[[stream]]\nid = \"s{index}\"\n");
         for (uri, modality) in sources {
-            text += &format!("[[stream.source]]\nuri = \"{uri}\"\nprovides = [\"{modality}\"]\n");
+            text += &format!(
+                "[[stream.source]]\nuri = \"{uri}\"\nprovides = [\"{modality}\"]\ntransport = \"{transport}\"\n"
+            );
         }
     }
     text
