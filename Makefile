@@ -215,7 +215,7 @@ fuzz: $(libtorch) $(hdf5) ## every fuzz target for a minute; needs a nightly too
 		[ "$$(basename $$case)" = whole ] \
 			|| cp $$case/multimodal_imdb.hdf5 export/train/fuzz/corpus/archive/$$(basename $$case); \
 	done
-	for folder in crates/core crates/bundle export/train; do \
+	for folder in . crates/core crates/bundle export/train; do \
 		cd $(CURDIR)/$$folder; \
 		for target in $$($(CARGO) +nightly fuzz list); do \
 			$(CARGO) +nightly fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=500000; \
