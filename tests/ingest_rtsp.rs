@@ -33,6 +33,7 @@ struct LiveServer {
 enum Command {
     Pull,
     Plug,
+    HangUp,
     Freeze,
     Resize(usize, usize),
 }
@@ -71,6 +72,7 @@ fn serve(mut server: SensorServer, sensor: Sensor, commands: &Receiver<Command>)
         match commands.recv_timeout(Duration::from_millis(50)) {
             Ok(Command::Pull) => server.pull(),
             Ok(Command::Plug) => server.plug().unwrap(),
+            Ok(Command::HangUp) => server.hang_up(),
             Ok(Command::Freeze) => frozen = true,
             Ok(Command::Resize(to_width, to_height)) => {
                 (width, height) = (to_width, to_height);
@@ -203,6 +205,23 @@ async fn over_udp_a_camera_that_is_pulled_ends_and_its_successor_goes_on_in_stre
 #[tokio::test]
 async fn over_udp_a_microphone_that_is_pulled_ends_and_its_successor_goes_on_in_stream_time() {
     pulled_and_plugged_in_again(Sensor::Microphone, RtpTransport::Udp).await;
+}
+
+#[tokio::test]
+async fn over_udp_a_server_that_hangs_up_and_falls_silent_is_not_waited_for() {
+    let server = LiveServer::start(Sensor::Camera);
+    let source = source_with(&server.url, Sensor::Camera, |spec| {
+        spec.transport = RtpTransport::Udp;
+        // What ends the source is not this.
+        spec.stall_after = DEADLINE;
+    });
+    let mut feed = source.start(&StreamClock::start());
+    samples(&mut feed, 20).await;
+    let hung_up = Instant::now();
+    server.tell(Command::HangUp);
+    assert!(is_over(&mut feed).await);
+    assert!(hung_up.elapsed() < DEAD_WITHIN, "noticed after {:?}", hung_up.elapsed());
+    assert!(feed.stop().await);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::MessageView;
@@ -134,9 +134,10 @@ impl Player {
             gst::StateChangeSuccess::Async => {}
         }
         let mut missing = Vec::new();
+        let mut hung_up = None;
         loop {
-            let Some(message) = self.bus.timed_pop(self.patience()) else {
-                let after = self.bound();
+            let Some(message) = self.bus.timed_pop(self.patience(hung_up)) else {
+                let after = self.bound(hung_up);
                 if self.sender.starved() >= after {
                     let media = self.spec.media.clone();
                     return Err(SourceError::Stalled { media, after });
@@ -150,6 +151,7 @@ impl Player {
                     self.tell_lacking(&graph, &missing)?;
                 }
                 MessageView::Application(told) if is_named(told, STOP) => return Ok(Stopped::Closed),
+                MessageView::Warning(report) if is_hang_up(report) => hung_up = Some(Instant::now()),
                 MessageView::Latency(_) => {
                     // What cannot be redistributed is kept, which at worst delays a file by a frame.
                     let _ = self.pipeline.recalculate_latency();
@@ -235,15 +237,33 @@ impl Player {
         system.time().saturating_sub(clock_time(self.clock.base().elapsed()))
     }
 
-    /// How long the feed may wait for the next sample.
-    fn bound(&self) -> Duration {
-        if self.sender.has_delivered() { self.spec.stall_after } else { self.spec.start_within }
+    /// How long the feed may wait for the next sample, where the server hung up then.
+    fn bound(&self, hung_up: Option<Instant>) -> Duration {
+        if !self.sender.has_delivered() {
+            return self.spec.start_within;
+        }
+        match hung_up {
+            Some(at) if at.elapsed() < DOUBT => self.spec.stall_after.min(SILENCE_IN_DOUBT),
+            _ => self.spec.stall_after,
+        }
     }
 
     /// How long the bus may be quiet before the source could have stalled.
-    fn patience(&self) -> gst::ClockTime {
-        clock_time(self.bound().saturating_sub(self.sender.starved()).max(LEAST_PATIENCE))
+    fn patience(&self, hung_up: Option<Instant>) -> gst::ClockTime {
+        clock_time(self.bound(hung_up).saturating_sub(self.sender.starved()).max(LEAST_PATIENCE))
     }
+}
+
+/// How long after its server hung up a source is doubted. `rtspsrc` takes that for harmless where media come over UDP,
+/// and asks again; but a server that was started anew knows nothing of the session, and sends nothing.
+const DOUBT: Duration = Duration::from_secs(1);
+/// What a doubted source may be silent for: pictures twice a second still pass.
+const SILENCE_IN_DOUBT: Duration = Duration::from_millis(500);
+
+/// Whether `rtspsrc` says that the server closed the connection.
+fn is_hang_up(report: &gst::message::Warning) -> bool {
+    let of = report.src().and_then(|source| source.downcast_ref::<gst::Element>()?.factory());
+    of.is_some_and(|factory| factory.name() == "rtspsrc") && report.error().matches(gst::ResourceError::Read)
 }
 
 /// Which decoder was chosen, in hardware or not, depends on what is installed.

@@ -194,6 +194,13 @@ impl SensorServer {
         *self.outlet.lock() = None;
     }
 
+    /// Drops every client and goes on listening.
+    pub fn hang_up(&self) {
+        if let Some(plugged) = &self.plugged {
+            plugged.hang_up();
+        }
+    }
+
     fn factory(&self) -> rtsp::RTSPMediaFactory {
         // A live source drops what its client is too slow for, and a new client starts with the
         // present, not with what has piled up.
@@ -267,15 +274,21 @@ struct Plugged {
     context: glib::MainContext,
 }
 
+impl Plugged {
+    fn hang_up(&self) {
+        self.server.client_filter(Some(&mut |_, _| rtsp::RTSPFilterResult::Remove));
+        if let Some(sessions) = self.server.session_pool() {
+            sessions.filter(Some(&mut |_, _| rtsp::RTSPFilterResult::Remove));
+        }
+    }
+}
+
 impl Drop for Plugged {
     fn drop(&mut self) {
         let listener = self.listener.take().and_then(|listener| self.context.find_source_by_id(&listener));
         if let Some(listener) = listener {
             listener.destroy();
         }
-        self.server.client_filter(Some(&mut |_, _| rtsp::RTSPFilterResult::Remove));
-        if let Some(sessions) = self.server.session_pool() {
-            sessions.filter(Some(&mut |_, _| rtsp::RTSPFilterResult::Remove));
-        }
+        self.hang_up();
     }
 }
