@@ -54,7 +54,7 @@ impl Part {
 
 /// Reads the images and labels of one set of `folder`.
 ///
-/// Shapes: images [n, height, width], labels [n].
+/// Shape: images are [n, height, width], one for each label.
 pub fn read_part(folder: &Path, part: Part) -> Result<(Idx, Vec<u8>), DataError> {
     let name = part.name(folder);
     read_labelled(&images_of(folder, name), &folder.join(format!("{name}-labels-idx1-ubyte.gz")))
