@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Share of the previous sample that is subtracted from each sample (Kaldi's default).
 const PRE_EMPHASIS: f32 = 0.97;
 
-/// The longest transform: four seconds of the highest rates in use.
+/// The longest transform: five seconds at 48 kHz.
 const MOST_FFT_SAMPLES: usize = 1 << 18;
 /// The most values of one window, 64 MB: what is beyond is a mistake, and would be allocated before it is told.
 const MOST_VALUES: usize = 1 << 24;
