@@ -49,7 +49,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "SEED")]
     fixed_pairs: Option<u64>,
     /// Weigh the proxies for a missing modality by how well each predicts it on validation data, in place of
-    /// their mean; makes no difference with less than three modalities
+    /// their mean; makes no difference with less than three modalities, and a bundle has the mean
     #[arg(long)]
     weigh_proxies: bool,
     /// Where to compute
