@@ -28,8 +28,8 @@ pub(crate) fn validate(manifest: &Manifest, problems: &mut Problems) {
     id("name", &manifest.name, problems);
     version(&manifest.version, problems);
     labels(&manifest.labels, problems);
-    at_most("window.length_ms", manifest.window.length_ms, MAX_WINDOW_MS, problems);
-    at_most("window.hop_ms", manifest.window.hop_ms, MAX_WINDOW_MS, problems);
+    from_one("window.length_ms", manifest.window.length_ms, MAX_WINDOW_MS, problems);
+    from_one("window.hop_ms", manifest.window.hop_ms, MAX_WINDOW_MS, problems);
     positive("width", manifest.width, problems);
     modalities(manifest, problems);
     patterns(manifest, problems);
@@ -61,7 +61,7 @@ fn positive<N: PartialEq + Default + Display>(field: impl Into<String>, value: N
     }
 }
 
-fn at_most<N: PartialOrd + Default + Display>(
+fn from_one<N: PartialOrd + Default + Display>(
     field: impl Into<String>,
     value: N,
     most: N,
@@ -137,7 +137,7 @@ fn front_end(at: &str, modality: &Modality, problems: &mut Problems) {
             }
         }
         (FrontEnd::WordPiece(spec), Kind::Text) => {
-            at_most(format!("{at}.front_end.tokens"), spec.tokens, MAX_TOKENS, problems);
+            from_one(format!("{at}.front_end.tokens"), spec.tokens, MAX_TOKENS, problems);
         }
         (front_end, kind) => {
             let found = match front_end {

@@ -136,8 +136,9 @@ impl Player {
         let mut missing = Vec::new();
         let mut hung_up = None;
         loop {
-            let Some(message) = self.bus.timed_pop(self.patience(hung_up)) else {
-                let after = self.bound(hung_up);
+            let after = self.bound(hung_up);
+            let patience = after.saturating_sub(self.sender.starved()).max(LEAST_PATIENCE);
+            let Some(message) = self.bus.timed_pop(clock_time(patience)) else {
                 if self.sender.starved() >= after {
                     let media = self.spec.media.clone();
                     return Err(SourceError::Stalled { media, after });
@@ -246,11 +247,6 @@ impl Player {
             Some(at) if at.elapsed() < DOUBT => self.spec.stall_after.min(SILENCE_IN_DOUBT),
             _ => self.spec.stall_after,
         }
-    }
-
-    /// How long the bus may be quiet before the source could have stalled.
-    fn patience(&self, hung_up: Option<Instant>) -> gst::ClockTime {
-        clock_time(self.bound(hung_up).saturating_sub(self.sender.starved()).max(LEAST_PATIENCE))
     }
 }
 

@@ -71,50 +71,48 @@ fn check(listing: &Listing) {
 
 impl Set<'_> {
     fn write(&self, root: &Path) -> std::io::Result<Form> {
-        let write = |path: &str, text: &Text| {
+        for (path, text) in self.files() {
             let path = root.join(path);
             fs::create_dir_all(path.parent().expect("a file lies in a folder"))?;
-            fs::write(path, text.bytes())
-        };
+            fs::write(path, text)?;
+        }
+        Ok(self.form(root))
+    }
+
+    fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let file = |path: &str, text: &Text| (path.to_owned(), text.bytes());
         match self {
             Self::CremaD { clips } => {
-                fs::create_dir(root.join("AudioWAV"))?;
-                for clip in clips {
-                    let name = String::from_utf8_lossy(&clip.bytes()).replace('/', "");
-                    fs::write(root.join("AudioWAV").join(format!("{name}.wav")), "")?;
-                }
-                Ok(Form::CremaD)
+                let name = |clip: &Text| String::from_utf8_lossy(&clip.bytes()).replace('/', "");
+                clips.iter().map(|clip| (format!("AudioWAV/{}.wav", name(clip)), Vec::new())).collect()
             }
-            Self::Ave { annotations, train, validation, test } => {
-                write("Annotations.txt", annotations)?;
-                write("trainSet.txt", train)?;
-                write("valSet.txt", validation)?;
-                write("testSet.txt", test)?;
-                Ok(Form::Ave)
-            }
+            Self::Ave { annotations, train, validation, test } => vec![
+                file("Annotations.txt", annotations),
+                file("trainSet.txt", train),
+                file("valSet.txt", validation),
+                file("testSet.txt", test),
+            ],
             Self::KineticsSounds { train, test } => {
-                write("annotations/train.csv", train)?;
-                write("annotations/test.csv", test)?;
-                Ok(Form::KineticsSounds)
+                vec![file("annotations/train.csv", train), file("annotations/test.csv", test)]
             }
             Self::UpmcFood101 { train, test } => {
-                write("texts/train_titles.csv", train)?;
-                write("texts/test_titles.csv", test)?;
-                Ok(Form::UpmcFood101)
+                vec![file("texts/train_titles.csv", train), file("texts/test_titles.csv", test)]
             }
-            Self::MmImdb { splits, film } => {
-                write("split.json", splits)?;
-                write("dataset/1.json", film)?;
-                Ok(Form::MmImdb)
-            }
-            Self::JsonLines { lines } => {
-                write("set.jsonl", lines)?;
-                Ok(Form::Manifest(root.join("set.jsonl")))
-            }
-            Self::Csv { lines } => {
-                write("set.csv", lines)?;
-                Ok(Form::Manifest(root.join("set.csv")))
-            }
+            Self::MmImdb { splits, film } => vec![file("split.json", splits), file("dataset/1.json", film)],
+            Self::JsonLines { lines } => vec![file("set.jsonl", lines)],
+            Self::Csv { lines } => vec![file("set.csv", lines)],
+        }
+    }
+
+    fn form(&self, root: &Path) -> Form {
+        match self {
+            Self::CremaD { .. } => Form::CremaD,
+            Self::Ave { .. } => Form::Ave,
+            Self::KineticsSounds { .. } => Form::KineticsSounds,
+            Self::UpmcFood101 { .. } => Form::UpmcFood101,
+            Self::MmImdb { .. } => Form::MmImdb,
+            Self::JsonLines { .. } => Form::Manifest(root.join("set.jsonl")),
+            Self::Csv { .. } => Form::Manifest(root.join("set.csv")),
         }
     }
 }
